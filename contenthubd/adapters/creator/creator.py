@@ -1,0 +1,278 @@
+"""The creator's command line behind the ports Creator and CreatorWatch.
+
+``create`` hands a task over, ``generate`` waits for it in one child, ``rows`` and ``find`` look at the creator's
+table page by page, ``result`` fetches what came out. Nothing here is charged or decided: the outcome says what is
+known, and Unknown where the creator may have the task all the same.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from datetime import timedelta
+from typing import Final
+
+import anyio
+import structlog
+
+from contenthubd.adapters.creator import output
+from contenthubd.adapters.creator.command import Commands, Ended, Finished
+from contenthubd.adapters.creator.directory import Directory
+from contenthubd.adapters.creator.environment import environment
+from contenthubd.adapters.creator.health import CreatorHealth
+from contenthubd.adapters.creator.process import kill_orphans
+from contenthubd.adapters.creator.redis_probe import RedisDown, RedisWatch, queued_jobs
+from contenthubd.adapters.creator.settings import CreatorSettings
+from contenthubd.adapters.creator.table import CreatorTable
+from contenthubd.adapters.creator.verdict import answered, out_of_time, refusal, sickness, story
+from contenthubd.adapters.creator.worker import Worker
+from contenthubd.domain.attempt import Child, with_mark
+from contenthubd.domain.outcome import (
+    Accepted,
+    CreatorRow,
+    ErrorKind,
+    Failed,
+    Outcome,
+    RowState,
+    Sick,
+    Succeeded,
+    TimedOut,
+    Unknown,
+)
+from contenthubd.domain.task import Mode, Task
+from contenthubd.ports import Clock
+
+_RESULT_TRIES: Final = 3
+
+log = structlog.get_logger()
+
+
+class CommandCreator:
+    """One creator instance, driven through its command line."""
+
+    def __init__(self, settings: CreatorSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._directory = Directory(settings.workdir)
+        self._commands = Commands(settings)
+        redis = RedisWatch(settings.redis_url, clock)
+        self._worker = Worker(settings, self._directory, redis, clock)
+        self._table = CreatorTable(settings, self._commands)
+        self._health = CreatorHealth(settings, self._directory, self._table, self._worker, redis)
+
+    async def start(self) -> None:
+        """Make the working directory, end what a killed daemon left behind, start the worker. Never raises for the
+        creator's own troubles: those are told by ``ready`` and ``health``."""
+        unusable = self._directory.prepare()
+        if unusable:
+            self._health.note(unusable)
+        orphans = kill_orphans(self._settings.instance)
+        if orphans:
+            log.warning("creator_orphans_killed", count=orphans)
+        await self._worker.start()
+
+    async def run(self) -> None:
+        """Mind the worker until cancelled."""
+        await self._worker.run()
+
+    async def stop(self, grace: timedelta) -> None:
+        """Let the worker finish what it has for at most ``grace``, then end it."""
+        await self._worker.stop(grace)
+
+    def in_flight(self, count: int) -> None:
+        """How many async tasks the creator works on for us: while there are some, one slot is kept for asking."""
+        self._commands.slots.keep_one(count > 0)
+        self._worker.busy(count > 0)
+
+    def health(self) -> dict[str, object]:
+        """The worker's state and pid, the Redis, the last sickness, the children now; no secrets."""
+        return self._health.report() | {"children": self._commands.slots.taken}
+
+    async def ready(self, mode: Mode) -> Sick | None:
+        """None if work can be given to the creator in this mode, else why not."""
+        return await self._health.ready(mode)
+
+    async def create(self, task: Task, mark: str) -> Outcome:
+        """Async mode: Accepted, Failed, Unknown or Sick. Redis is asked first, since without it ``create`` hangs."""
+        down = await self._health.redis_down()
+        if down:
+            return down
+        ended = await self._commands.run(
+            _create_arguments(task, mark), env=environment(self._settings, redis=True), asking=False
+        )
+        wrong = self._wrong(ended)
+        if wrong:
+            return wrong
+        if answered(ended) and isinstance(ended, Finished) and ended.exit_code == 0:
+            try:
+                return Accepted(output.accepted_id(ended.stdout, mark))
+            except output.Unreadable as error:
+                return Unknown(f"What create printed cannot be read: {error}.", ended.exit_code, ended.stderr_tail)
+        return Unknown(f"create: {story(ended)}", *_traces(ended))
+
+    async def generate(
+        self, task: Task, mark: str, timeout: timedelta, started: Callable[[Child], Awaitable[None]]
+    ) -> Outcome:
+        """Sync mode: the whole article in one child. Cancelling it kills and reaps the child's group."""
+        ended = await self._commands.run(
+            _create_arguments(task, mark),
+            env=environment(self._settings, redis=False),
+            timeout=timeout,
+            asking=False,
+            started=started,
+        )
+        if out_of_time(ended):
+            return TimedOut(f"The creator did not finish within {timeout.total_seconds():g} seconds.")
+        wrong = self._wrong(ended)
+        if wrong:
+            return wrong
+        if isinstance(ended, Finished) and answered(ended):
+            try:
+                return await self._settled(output.sync_end(ended.stdout, mark), ended)
+            except output.Unreadable as error:
+                log.info("creator_output_unreadable", command="create", cause=str(error))
+        return await self._looked_up(mark, ended)
+
+    async def _settled(self, end: output.SyncEnd, ended: Finished) -> Outcome:
+        """A sync run that told its end."""
+        if end.state is RowState.COMPLETED:
+            return await self.result(end.creator_task_id)
+        cause = output.sync_cause(ended.stdout, end.creator_task_id) or await self._status_error(end.creator_task_id)
+        return Failed(
+            ErrorKind.GENERATION_FAILED,
+            cause or "The creator did not say why.",
+            ended.exit_code,
+            ended.stderr_tail,
+            end.creator_task_id,
+        )
+
+    async def _looked_up(self, mark: str, ended: Ended) -> Outcome:
+        """A sync run that did not tell its end: its row may. A row that is still ``running`` is nobody's now."""
+        found = await self.find([mark])
+        if isinstance(found, Sick):
+            return Unknown(f"{story(ended)} It could not be looked up: {found.cause}", *_traces(ended))
+        row = found.get(mark)
+        if row and row.state is RowState.COMPLETED:
+            return await self.result(row.creator_task_id)
+        creator_task_id = row.creator_task_id if row else None
+        if row and row.state is RowState.FAILED:
+            return Failed(ErrorKind.GENERATION_FAILED, row.error or story(ended), *_traces(ended), creator_task_id)
+        killed = isinstance(ended, Finished) and ended.exit_code < 0 and ended.cut is None
+        kind = ErrorKind.CHILD_KILLED if killed else ErrorKind.OUTPUT_UNREADABLE
+        return Failed(kind, story(ended), *_traces(ended), creator_task_id)
+
+    async def _status_error(self, creator_task_id: str) -> str | None:
+        row = await self._table.status(creator_task_id)
+        return row.error if isinstance(row, CreatorRow) else None
+
+    async def rows(self, wanted: Collection[str]) -> dict[str, CreatorRow] | Sick:
+        """The creator's rows for the wanted ids; absent ids are absent (``status`` was asked too)."""
+        found = await self._noted(await self._table.rows(wanted))
+        if not isinstance(found, Sick):
+            await self._worker.saw(found.values())
+        return found
+
+    async def find(self, marks: Collection[str]) -> dict[str, CreatorRow] | Sick:
+        """The rows whose requirements end with one of the marks, by mark."""
+        return await self._noted(await self._table.find(marks))
+
+    async def _noted(self, found: dict[str, CreatorRow] | Sick) -> dict[str, CreatorRow] | Sick:
+        self._health.note(found if isinstance(found, Sick) else None)
+        return found
+
+    async def result(self, creator_task_id: str) -> Succeeded | Outcome:
+        """The article and images of a completed row; Unknown if the creator did not answer (ask again)."""
+        outcome: Outcome = Unknown("result was not asked")
+        for _ in range(_RESULT_TRIES):
+            outcome = await self._result(creator_task_id)
+            if not (isinstance(outcome, Failed) and outcome.kind is ErrorKind.OUTPUT_UNREADABLE):
+                break
+        return outcome
+
+    async def _result(self, creator_task_id: str) -> Outcome:
+        ended = await self._commands.run(
+            ["result", f"--task-id={creator_task_id}", "--format=text"], env=environment(self._settings, redis=False)
+        )
+        if isinstance(ended, Finished) and output.unknown_task(ended.stderr_tail):
+            return Failed(ErrorKind.LOST, "The creator does not know the task.", creator_task_id=creator_task_id)
+        wrong = self._wrong(ended)
+        if wrong:
+            return wrong
+        if not isinstance(ended, Finished) or not answered(ended):
+            return Unknown(f"result: {story(ended)}", *_traces(ended))
+        try:
+            return _outcome_of(output.result(ended.stdout, creator_task_id), creator_task_id)
+        except output.Unreadable as error:
+            cause = f"What result printed cannot be read: {error}."
+            return Failed(
+                ErrorKind.OUTPUT_UNREADABLE, cause, ended.exit_code, ended.stderr_tail, creator_task_id=creator_task_id
+            )
+
+    async def cause(self, creator_task_id: str) -> str | None:
+        """The true cause of a failure, from the worker's error log; None if it is not there."""
+        return await anyio.to_thread.run_sync(self._directory.cause, creator_task_id)
+
+    async def requeue(self, creator_task_id: str) -> bool:
+        """Queue a pending row again if, and only if, no job for it exists; True if that was done.
+
+        With a job still queued ``retry`` would destroy the task, and it can only harm one that is not pending, so
+        without both answers nothing is done. Redis is asked last: jobs vanish for good, rows do not become pending.
+        """
+        if not self._settings.redis_url:
+            return False
+        row = await self._table.status(creator_task_id)
+        if not isinstance(row, CreatorRow) or row.state is not RowState.PENDING:
+            return False
+        try:
+            if creator_task_id in (await queued_jobs(self._settings.redis_url)).tasks:
+                return False
+        except RedisDown as down:
+            log.warning("creator_queue_not_read", cause=str(down), creator_task_id=creator_task_id)
+            return False
+        ended = await self._commands.run(
+            ["retry", f"--task-id={creator_task_id}"], env=environment(self._settings, redis=True)
+        )
+        done = isinstance(ended, Finished) and output.requeued(ended.stdout)
+        log.info("creator_task_requeued", creator_task_id=creator_task_id, done=done)
+        return done
+
+    def fingerprint(self) -> object:
+        """Changes whenever the creator's database does."""
+        return self._directory.fingerprint()
+
+    def worker_alive(self, worker_id: str) -> bool | None:
+        """Whether a worker of ours still lives; None if it is not one of ours."""
+        return self._worker.alive(worker_id)
+
+    def _wrong(self, ended: Ended) -> Sick | Failed | None:
+        """A sickness (remembered until a command works) or a refusal."""
+        sick = sickness(ended, self._directory)
+        if sick or (isinstance(ended, Finished) and ended.exit_code == 0):
+            self._health.note(sick)
+        return sick or refusal(ended)
+
+
+def _create_arguments(task: Task, mark: str) -> list[str]:
+    """Always ``--name=value``, which takes any text; priority is the same for all, since the order is ours."""
+    keywords = ",".join(" ".join(word.split()) for word in task.keywords)
+    return [
+        "create",
+        f"--topic={task.topic}",
+        f"--requirements={with_mark(task.requirements, mark)}",
+        f"--mode={task.mode}",
+        *([f"--keywords={keywords}"] if keywords else []),
+        f"--min-words={task.min_chars}",
+        f"--max-words={task.max_chars}",
+        "--priority=normal",
+    ]
+
+
+def _outcome_of(result: output.Result, creator_task_id: str) -> Outcome:
+    if result.state is RowState.FAILED:
+        return Failed(ErrorKind.GENERATION_FAILED, "The creator says it failed.", creator_task_id=creator_task_id)
+    if result.state is not RowState.COMPLETED:
+        return Unknown(f"The creator says the task is {result.state}.")
+    if not result.article or not result.article.strip():
+        cause = "The creator finished without an article."
+        return Failed(ErrorKind.ARTICLE_EMPTY, cause, creator_task_id=creator_task_id)
+    return Succeeded(result.article, result.pictures, creator_task_id)
+
+
+def _traces(ended: Ended) -> tuple[int | None, str]:
+    return (ended.exit_code, ended.stderr_tail) if isinstance(ended, Finished) else (None, "")

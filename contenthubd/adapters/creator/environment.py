@@ -1,0 +1,105 @@
+"""The environment of the creator's processes: written down here, not inherited.
+
+Four things come together, later ones win: a few names of the daemon's own environment, the keys from systemd's
+credentials, the keys from the configured file, and what this adapter depends on (where the database is, that the
+output has no colour, which Redis). REDIS_URL is given only to what needs it: with it set and Redis away, a task in
+sync mode fails after 30 seconds.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from contenthubd.adapters.creator.settings import CreatorSettings
+
+CREDENTIAL: Final = "creator.env"
+_INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME")
+_SIMULATOR: Final = "CREATOR_SIMULATOR_"
+_FIXED: Final = {
+    "DATABASE_TYPE": "sqlite",
+    "NODE_ENV": "development",
+    "LOG_LEVEL": "error",
+    "LOG_FILE": "./logs/app.log",
+    "NO_COLOR": "1",
+    "DOTENV_CONFIG_QUIET": "true",
+}
+_OURS: Final = frozenset({*_FIXED, "REDIS_URL", "REDIS_DB", "FORCE_COLOR"})
+_LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.DOTALL)
+_COMMENT: Final = re.compile(r"\s+#.*\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the files of keys hold, and what is wrong with them (one sentence each, never a value)."""
+
+    values: Mapping[str, str]
+    faults: tuple[str, ...] = ()
+
+
+def parse_env_file(text: str, name: str) -> Keys:
+    """KEY=VALUE lines; comments, blank lines, ``export`` and quotes are understood."""
+    values: dict[str, str] = {}
+    faults = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        found = _LINE.fullmatch(line)
+        if not found:
+            faults.append(f"Line {number} of {name} is not KEY=VALUE.")
+        elif found.group(1) in _OURS:
+            faults.append(f"Line {number} of {name} sets {found.group(1)}, which is the daemon's own business.")
+        else:
+            values[found.group(1)] = _unquoted(found.group(2))
+    return Keys(values, tuple(faults))
+
+
+def _unquoted(value: str) -> str:
+    for quote in ('"', "'"):
+        end = value.rfind(quote)
+        if value.startswith(quote) and end > 0:
+            return value[1:end]
+    return _COMMENT.sub("", value)
+
+
+def read_keys(settings: CreatorSettings) -> Keys:
+    """Credentials and key file together; read anew each time, so that a new key needs no restart."""
+    values: dict[str, str] = {}
+    faults: list[str] = []
+    folder = settings.environ.get("CREDENTIALS_DIRECTORY")
+    credential = Path(folder) / CREDENTIAL if folder else None
+    for path in (credential if credential and credential.exists() else None, settings.env_file):
+        if path is None:
+            continue
+        try:
+            keys = parse_env_file(path.read_text("utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"The file {path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}.")
+            continue
+        values.update(keys.values)
+        faults.extend(keys.faults)
+    return Keys(values, tuple(faults))
+
+
+def environment(settings: CreatorSettings, *, redis: bool) -> dict[str, str]:
+    """The whole environment of one process; ``redis`` for what works through the creator's queue."""
+    given = settings.environ
+    env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(settings.workdir), "LANG": "C.UTF-8"}
+    env |= {name: value for name, value in given.items() if name in _INHERITED or name.startswith(_SIMULATOR)}
+    if settings.proxy:
+        env["HTTPS_PROXY"] = settings.proxy
+    env |= read_keys(settings).values
+    env |= _FIXED
+    if redis and settings.redis_url:
+        env["REDIS_URL"] = settings.redis_url
+        env["REDIS_DB"] = redis_database(settings.redis_url)
+    return env
+
+
+def redis_database(url: str) -> str:
+    """The database number of a Redis address; the creator reads it from REDIS_DB and not from the address."""
+    number = urlsplit(url).path.strip("/")
+    return number if number.isdigit() else "0"

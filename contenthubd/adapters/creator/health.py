@@ -1,0 +1,110 @@
+"""Whether the creator can be given work, and if not, why: asked before every dispatch, so it must cost next to nothing.
+
+A command that ran well proves keys, directory and database; a sickness is remembered and looked at again by the
+cheapest command there is, at most every few seconds. Redis is pinged at most once a second.
+"""
+
+import asyncio
+from typing import Final
+
+import anyio
+import structlog
+
+from contenthubd.adapters.creator.directory import Directory
+from contenthubd.adapters.creator.environment import read_keys
+from contenthubd.adapters.creator.redis_probe import RedisWatch
+from contenthubd.adapters.creator.settings import CreatorSettings
+from contenthubd.adapters.creator.table import CreatorTable
+from contenthubd.adapters.creator.worker import Worker
+from contenthubd.domain.outcome import ErrorKind, Sick
+from contenthubd.domain.task import Mode
+
+_LOOK_AGAIN_SECONDS: Final = 3.0
+_OTHERS: Final = frozenset({ErrorKind.CREATOR_REDIS_DOWN, ErrorKind.WORKER_GONE, ErrorKind.WORKER_DEAF})
+"""Kinds that have a watch of their own."""
+
+log = structlog.get_logger()
+
+
+class CreatorHealth:
+    """The last word on keys, directory, database and program; asks Redis and worker for theirs."""
+
+    def __init__(
+        self, settings: CreatorSettings, directory: Directory, table: CreatorTable, worker: Worker, redis: RedisWatch
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._table = table
+        self._worker = worker
+        self._redis = redis
+        self._sick: Sick | None = None
+        self._proven = False
+        self._looked_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    def note(self, sick: Sick | None) -> None:
+        """A command said the creator is sick, or (None) it worked."""
+        if sick and sick.kind in _OTHERS:
+            return
+        if sick and sick != self._sick:
+            log.warning("creator_fell_sick", kind=sick.kind, cause=sick.cause, hint=sick.hint)
+        if sick is None and self._sick:
+            log.info("creator_recovered", kind=self._sick.kind)
+        self._sick, self._proven = sick, sick is None
+        if sick:
+            self._looked_at = anyio.current_time()
+
+    async def ready(self, mode: Mode) -> Sick | None:
+        """None if work can be given in this mode."""
+        sick = await self._program()
+        if sick or mode is Mode.SYNC:
+            return sick
+        return await self.redis_down() or self._worker.sick()
+
+    async def redis_down(self) -> Sick | None:
+        """Why nothing can be queued at the creator."""
+        if not self._redis.used:
+            if self._settings.simulated:
+                return None
+            return Sick(ErrorKind.CREATOR_REDIS_DOWN, "No [creator] redis_url is set, which async mode needs.")
+        cause = await self._redis.down()
+        if not cause:
+            return None
+        return Sick(ErrorKind.CREATOR_REDIS_DOWN, f"The creator's Redis cannot be used: {cause.rstrip('.')}.")
+
+    async def _program(self) -> Sick | None:
+        if self._proven:
+            return None
+        async with self._lock:
+            if self._look_is_due():
+                sick = self._directory.prepare() or await self._table.probe()
+                self.note(self._explained(sick) if sick else None)
+        return self._sick
+
+    def _look_is_due(self) -> bool:
+        """Asked again under the lock: somebody else may just have looked."""
+        return not self._proven and anyio.current_time() - self._looked_at >= _LOOK_AGAIN_SECONDS
+
+    def _explained(self, sick: Sick) -> Sick:
+        if sick.kind is not ErrorKind.API_KEYS_MISSING:
+            return sick
+        return Sick(sick.kind, " ".join((sick.cause, *read_keys(self._settings).faults)))
+
+    def report(self) -> dict[str, object]:
+        """For people: no secrets, no ids of tasks."""
+        since = self._redis.since
+        redis = {
+            "state": "not used" if not self._redis.used else "unknown" if since is None else self._redis_word(),
+            "since": since,
+            "cause": self._redis.cause,
+        }
+        sick = self._sick or self._worker.sick()
+        return {
+            "worker": self._worker.report(),
+            "redis": redis,
+            "sick": {"kind": str(sick.kind), "cause": sick.cause, "hint": sick.hint} if sick else None,
+            "key_faults": list(read_keys(self._settings).faults),
+        }
+
+    def _redis_word(self) -> str:
+        return "down" if self._redis.cause else "up"

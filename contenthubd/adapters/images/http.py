@@ -1,0 +1,267 @@
+"""Images from the web into a directory of ours: ``<content id>/<position>.<ext>``, whole or not at all.
+
+An article names whatever address its creator named, so an address is not trusted. Where it leads is checked when the
+socket is made, on the very address that is then connected to: a name that answers differently the second time, an
+odd spelling and a redirect all meet the same check. What comes back is an image only if its first bytes say so,
+whatever its headers claim. An image that is already here is not fetched again: its address may have died since.
+"""
+
+import base64
+import binascii
+import ipaddress
+import os
+import re
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import unquote_to_bytes
+from uuid import UUID
+
+import aiohttp
+from anyio import to_thread
+from yarl import URL
+
+from contenthubd.domain.errors import FetchFailed, StateDirectoryError
+
+MAX_REDIRECTS: Final = 5
+CHUNK_BYTES: Final = 1 << 16
+HEAD_BYTES: Final = 12
+TEMPORARY: Final = ".tmp-"
+_PLAIN: Final = re.compile(r"[!-~]+")
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_METADATA: Final = frozenset({ipaddress.ip_address("168.63.129.16"), ipaddress.ip_address("192.0.0.192")})
+"""Cloud metadata services that lie among public addresses; the others are link-local, private or shared ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of image, known by its first bytes."""
+
+    media_type: str
+    extension: str
+    head: re.Pattern[bytes]
+
+
+KINDS: Final = (
+    Kind("image/png", "png", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    Kind("image/jpeg", "jpg", re.compile(rb"\xff\xd8\xff")),
+    Kind("image/gif", "gif", re.compile(rb"GIF8[79]a")),
+    Kind("image/webp", "webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
+)
+
+
+class HttpImages:
+    """An ImageSource for http, https and data: addresses; ``timeout`` bounds one fetch, ``max_bytes`` one image."""
+
+    def __init__(self, root: Path, *, max_bytes: int, timeout: timedelta, allow_private_addresses: bool) -> None:
+        self._root = root
+        self._max_bytes = max_bytes
+        self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
+        self._allow_private = allow_private_addresses
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the client and remove what a crash left; StateDirectoryError if that cannot be done."""
+        await to_thread.run_sync(_sweep, self._root)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(socket_factory=self._make_socket),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "contenthubd", "Accept": "image/*", "Accept-Encoding": "identity"},
+            timeout=self._timeout,
+            auto_decompress=False,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session:
+            await self._session.close()
+        self._session = None
+
+    async def fetch(self, url: str, content_id: UUID, position: int) -> tuple[str, str, int]:
+        """Store the image; answers (path relative to the root, media type, bytes). FetchFailed."""
+        try:
+            stored = await to_thread.run_sync(_stored, self._root, content_id, position)
+            return stored or await self._fetch_new(url, content_id, position)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise _failure(url, error) from error
+        except OSError as error:
+            raise FetchFailed(f"The image could not be stored: {error.strerror or error}.") from error
+
+    async def _fetch_new(self, url: str, content_id: UUID, position: int) -> tuple[str, str, int]:
+        with _temporary(self._root / str(content_id)) as file:
+            async with self._opened(url) as chunks:
+                kind, size = await self._copy(chunks, file)
+            name = f"{content_id}/{position}.{kind.extension}"
+            await to_thread.run_sync(_keep, file, self._root / name)
+        return name, kind.media_type, size
+
+    @asynccontextmanager
+    async def _opened(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        scheme = url[:5].lower()
+        if scheme == "data:":
+            yield _once(decode_data_url(url, self._max_bytes))
+        elif self._session is None:
+            raise RuntimeError("HttpImages.start() comes before fetch()")
+        else:
+            async with self._session.get(_parsed(url), max_redirects=MAX_REDIRECTS + 1) as response:
+                self._check(response)
+                yield response.content.iter_chunked(CHUNK_BYTES)
+
+    def _check(self, response: aiohttp.ClientResponse) -> None:
+        if response.status != HTTPStatus.OK:
+            gone = response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+            raise FetchFailed(f"The image's server answered {response.status} {response.reason}.", final=gone)
+        if (response.content_length or 0) > self._max_bytes:
+            raise _too_large(self._max_bytes)
+
+    async def _copy(self, chunks: AsyncIterator[bytes], file: IO[bytes]) -> tuple[Kind, int]:
+        head, size = b"", 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise _too_large(self._max_bytes)
+            if len(head) < HEAD_BYTES:
+                head = (head + chunk)[:HEAD_BYTES]
+                if len(head) == HEAD_BYTES:
+                    kind_of(head)  # what is no image is not loaded to its end
+            await to_thread.run_sync(file.write, chunk)
+        return kind_of(head), size
+
+    def _make_socket(self, info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not (self._allow_private or is_public(address[0])):
+            raise ForbiddenAddress
+        return socket.socket(family, kind, protocol)
+
+
+class ForbiddenAddress(OSError):
+    """Refuses a connection; an OSError, for that is what the client expects of a socket that cannot be made."""
+
+
+def is_public(host: str) -> bool:
+    """Whether a numeric address belongs to the public internet, an IPv4 address inside it considered too."""
+    address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.is_site_local:
+            return False
+        address = _embedded(address) or address
+    local = address.is_multicast or address.is_reserved or address.is_link_local or address.is_unspecified
+    return address.is_global and not local and address not in _METADATA
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+def kind_of(head: bytes) -> Kind:
+    """The kind of image that begins with ``head``; FetchFailed if it is none."""
+    for kind in KINDS:
+        if kind.head.match(head):
+            return kind
+    raise FetchFailed("What came is no PNG, JPEG, GIF or WebP image.", final=True)
+
+
+def decode_data_url(url: str, max_bytes: int) -> bytes:
+    """The bytes inside a data: address; FetchFailed if it is malformed or too large."""
+    head, comma, data = url.partition(",")
+    if len(data) > 4 * max_bytes:
+        raise _too_large(max_bytes)
+    if not comma:
+        raise FetchFailed("The data: address has no data.", final=True)
+    content = unquote_to_bytes(data)
+    if not head.lower().endswith(";base64"):
+        return content
+    try:
+        return base64.b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error as error:
+        raise FetchFailed(f"The data: address is not base64: {error}.", final=True) from error
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def _parsed(url: str) -> URL:
+    """The address, byte for byte where it is plain: signatures in it must stay what they are."""
+    parsed = URL(url, encoded=bool(_PLAIN.fullmatch(url)))
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise FetchFailed(f"{_shown(url)} is no address of an image: it must be http, https or data.", final=True)
+    return parsed
+
+
+def _failure(url: str, error: Exception) -> FetchFailed:
+    match error:
+        case aiohttp.ClientConnectorError(os_error=ForbiddenAddress()):
+            return FetchFailed(
+                f"{_shown(url)} leads to an address inside a private network, which "
+                "[images] allow_private_addresses does not allow.", final=True,
+            )
+        case aiohttp.TooManyRedirects():
+            return FetchFailed(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times.", final=True)
+        case ValueError() | aiohttp.RedirectClientError():
+            return FetchFailed(f"{_shown(url)} is not an address, or redirects to what is none.", final=True)
+        case TimeoutError():
+            return FetchFailed(f"{_shown(url)} did not answer in time.")
+        case _:
+            return FetchFailed(f"{_shown(url)} could not be read: {_cause(error)}.")
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong, without the address, which may carry a signature."""
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
+
+
+def _shown(url: str) -> str:
+    """Enough of an address to know it by: no query, no user, no endless data."""
+    bare = re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
+    return repr(bare[:120])
+
+
+def _too_large(max_bytes: int) -> FetchFailed:
+    return FetchFailed(f"The image has more than {max_bytes:,} bytes ([images] max_bytes).", final=True)
+
+
+def _stored(root: Path, content_id: UUID, position: int) -> tuple[str, str, int] | None:
+    for kind in KINDS:
+        name = f"{content_id}/{position}.{kind.extension}"
+        path = root / name
+        if path.is_file():
+            return name, kind.media_type, path.stat().st_size
+    return None
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[IO[bytes]]:
+    """A new file in ``folder`` that is gone afterwards unless it was renamed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
+    try:
+        with path.open("xb") as file:
+            yield file
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _keep(file: IO[bytes], target: Path) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    Path(file.name).rename(target)
+
+
+def _sweep(root: Path) -> None:
+    try:
+        for leftover in root.glob(f"*/{TEMPORARY}*"):
+            leftover.unlink()
+    except OSError as error:
+        raise StateDirectoryError(
+            f"The image directory {root} cannot be cleaned.", why=f"{error.strerror} ({error.filename}).",
+            fix="Let the daemon's user write there.",
+        ) from error

@@ -1,0 +1,93 @@
+"""One engine for every store: each statement has a deadline, and an absent server is one error of ours.
+
+Hot writes are single statements (common table expressions) in autocommit: one round trip is one transaction.
+asyncpg ignores cancellation while a server is frozen, so ``command_timeout`` bounds every call.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import Row, TextClause
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from contenthubd.domain.errors import DatabaseUnavailable
+
+AWAY: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    OSError,
+    TimeoutError,
+)
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database; ``command_timeout`` in seconds bounds each statement."""
+
+    def __init__(self, url: str, *, command_timeout: float = 10, pool_size: int = 6) -> None:
+        self.url = url
+        self._engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=command_timeout,
+            connect_args={
+                "command_timeout": command_timeout,
+                "timeout": command_timeout,
+                "server_settings": {"application_name": "contenthubd", "timezone": "UTC"},
+            },
+        )
+        self._each_alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def rows(self, statement: TextClause, **values: Any) -> Sequence[Row[Any]]:
+        """Run one statement as its own transaction; all rows."""
+        async with _translated(), self._each_alone.connect() as connection:
+            return (await connection.execute(statement, values)).all()
+
+    async def first(self, statement: TextClause, **values: Any) -> Row[Any] | None:
+        """The first row, or None."""
+        rows = await self.rows(statement, **values)
+        return rows[0] if rows else None
+
+    async def changed(self, statement: TextClause, **values: Any) -> int:
+        """Run one write; how many rows it changed."""
+        async with _translated(), self._each_alone.connect() as connection:
+            return (await connection.execute(statement, values)).rowcount
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Several statements that hold together."""
+        async with _translated(), self._engine.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Turn the many ways of an absent server into DatabaseUnavailable; every other error stays what it is."""
+    try:
+        yield
+    except DBAPIError as fault:
+        cause = fault.orig.__cause__ if fault.orig is not None else None
+        if fault.connection_invalidated or isinstance(cause, AWAY) or isinstance(fault, InterfaceError | OperationalError):
+            raise _unavailable(cause or fault) from fault
+        raise
+    except (asyncio.TimeoutError, *AWAY) as fault:
+        raise _unavailable(fault) from fault
+
+
+def _unavailable(fault: BaseException) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        "PostgreSQL does not answer.",
+        why=f"{type(fault).__name__}: {str(fault).splitlines()[0] if str(fault) else 'no answer in time'}",
+        fix="Work goes on by itself when it is back.",
+    )

@@ -1,0 +1,133 @@
+"""Open attempts: what our own children and the creator are working on, with leases and a heartbeat."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.domain.attempt import Child, Flight, mark_of
+from contenthubd.domain.task import Mode, TaskState
+from contenthubd.ports import Lease
+
+_FLIGHT: Final = """
+    attempt.task_id, attempt.number, attempt.mode, attempt.creator_task_id, attempt.accepted_at, attempt.abandoned_at,
+    attempt.requeued_at, attempt.leased_until, attempt.owner, attempt.claimed_at, attempt.child_pid,
+    attempt.child_started, attempt.child_boot_id, task.attempt AS task_attempt, task.state, task.timeout_seconds
+"""
+_IN_FLIGHT: Final = text(f"""
+    SELECT {_FLIGHT} FROM attempt JOIN task ON task.id = attempt.task_id
+    WHERE attempt.ended_at IS NULL AND attempt.instance = :instance ORDER BY attempt.claimed_at
+""")  # noqa: S608 - only our own column list is put in
+_OWN_CHILD: Final = text("""
+    UPDATE attempt SET child_pid = :pid, child_started = :started, child_boot_id = :boot_id
+    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
+""")
+_RENEW: Final = text("UPDATE attempt SET leased_until = :until WHERE ended_at IS NULL AND owner = :owner")
+_EXPIRED: Final = text(f"""
+    SELECT {_FLIGHT} FROM attempt JOIN task ON task.id = attempt.task_id
+    WHERE attempt.ended_at IS NULL AND attempt.leased_until IS NOT NULL AND attempt.owner <> :alive
+      AND (attempt.leased_until < :now OR starts_with(attempt.owner, :state_id))
+    ORDER BY attempt.leased_until LIMIT :limit
+""")  # noqa: S608 - only our own column list is put in
+_TAKE_OVER: Final = text("""
+    UPDATE attempt SET owner = :owner, leased_until = :until
+    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL AND owner = :old
+""")
+_ACCEPTED_LATE: Final = text("""
+    UPDATE attempt SET creator_task_id = :creator_task_id, accepted_at = :at, owner = NULL, leased_until = NULL
+    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
+""")
+_END: Final = text("""
+    WITH ended AS (
+        UPDATE attempt SET ended_at = :at, outcome = :outcome, owner = NULL, leased_until = NULL
+        WHERE task_id = :id AND number = :attempt AND ended_at IS NULL RETURNING task_id, number
+    )
+    INSERT INTO fact (at, name, task_id, data)
+    SELECT :at, 'attempt_ended', task_id, jsonb_build_object('attempt', number, 'outcome', CAST(:outcome AS text))
+    FROM ended
+""")
+_REQUEUED: Final = text("""
+    UPDATE attempt SET requeued_at = :at
+    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
+""")
+_DURATIONS: Final = text("""
+    SELECT coalesce(creator_ended_at, ended_at) - claimed_at AS took FROM attempt WHERE outcome = 'succeeded' ORDER BY ended_at DESC LIMIT :limit
+""")
+
+
+class PostgresFlights:
+    """The store of open attempts on PostgreSQL (ports ``FlightStore`` and ``History``)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def in_flight(self, instance: str) -> list[Flight]:
+        """See the port."""
+        return [_flight(row) for row in await self._database.rows(_IN_FLIGHT, instance=instance)]
+
+    async def own_child(self, task_id: UUID, attempt: int, child: Child) -> None:
+        """See the port."""
+        await self._database.changed(
+            _OWN_CHILD, id=task_id, attempt=attempt, pid=child.pid, started=child.started, boot_id=child.boot_id
+        )
+
+    async def renew(self, owner: str, until: datetime) -> None:
+        """See the port."""
+        await self._database.changed(_RENEW, owner=owner, until=until)
+
+    async def expired(self, now: datetime, state_id: str, alive: str, limit: int) -> list[Flight]:
+        """See the port."""
+        rows = await self._database.rows(_EXPIRED, now=now, state_id=f"{state_id}/", alive=alive, limit=limit)
+        return [_flight(row) for row in rows]
+
+    async def take_over(self, flight: Flight, lease: Lease) -> bool:
+        """See the port."""
+        return 1 == await self._database.changed(
+            _TAKE_OVER,
+            id=flight.task_id,
+            attempt=flight.attempt,
+            old=flight.owner,
+            owner=lease.owner,
+            until=lease.until,
+        )
+
+    async def accepted_late(self, task_id: UUID, attempt: int, creator_task_id: str, at: datetime) -> None:
+        """See the port."""
+        await self._database.changed(
+            _ACCEPTED_LATE, id=task_id, attempt=attempt, creator_task_id=creator_task_id, at=at
+        )
+
+    async def end(self, task_id: UUID, attempt: int, at: datetime, outcome: str) -> bool:
+        """See the port."""
+        return 1 == await self._database.changed(_END, id=task_id, attempt=attempt, at=at, outcome=outcome)
+
+    async def requeued(self, task_id: UUID, attempt: int, at: datetime) -> bool:
+        """See the port."""
+        return 1 == await self._database.changed(_REQUEUED, id=task_id, attempt=attempt, at=at)
+
+    async def durations(self, limit: int) -> list[timedelta]:
+        """See the port."""
+        return [row.took for row in await self._database.rows(_DURATIONS, limit=limit)]
+
+
+def _flight(row: Row[Any]) -> Flight:
+    child = Child(pid=row.child_pid, started=row.child_started, boot_id=row.child_boot_id) if row.child_pid else None
+    return Flight(
+        task_id=row.task_id,
+        attempt=row.number,
+        task_attempt=row.task_attempt,
+        state=TaskState(row.state),
+        mode=Mode(row.mode),
+        mark=mark_of(row.task_id, row.number),
+        claimed_at=row.claimed_at,
+        timeout=timedelta(seconds=row.timeout_seconds),
+        creator_task_id=row.creator_task_id,
+        accepted_at=row.accepted_at,
+        abandoned_at=row.abandoned_at,
+        requeued_at=row.requeued_at,
+        leased_until=row.leased_until,
+        owner=row.owner,
+        child=child,
+    )

@@ -1,0 +1,116 @@
+"""The one write of results: the task, its attempt, its content, its pool entries and its facts, all or nothing.
+
+The guard: the task is still in the state it leaves, at the attempt number that was decided on, and this attempt has
+not ended; where a lease is needed, the attempt is still ours. A settlement that lost its race changes 0 rows.
+"""
+
+import json
+from typing import Any, Final
+
+from sqlalchemy import text
+
+from contenthubd.ports import Settlement
+
+_GUARDED: Final = """
+    WITH held AS (
+        SELECT task_id FROM attempt
+        WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
+          AND (CAST(:owner AS text) IS NULL OR owner = :owner)
+        FOR UPDATE
+    ), moved AS (
+        UPDATE task SET state = :enters, run_at = :run_at,
+            finished_at = CASE WHEN :final THEN CAST(:at AS timestamptz) END,
+            retry_count = retry_count + :charged, deaths = deaths + :died,
+            error_kind = :error_kind, error = :error
+        FROM held WHERE task.id = held.task_id AND task.state = :leaves AND task.attempt = :task_attempt
+        RETURNING task.id, task.account_id, task.priority
+    ), closed AS (
+        UPDATE attempt SET
+            ended_at = CASE WHEN :ends THEN CAST(:at AS timestamptz) END,
+            creator_ended_at = greatest(claimed_at, least(CAST(:creator_ended_at AS timestamptz), :at)),
+            outcome = CASE WHEN :ends THEN CAST(:outcome AS text) END,
+            abandoned_at = CASE WHEN :abandons THEN coalesce(abandoned_at, :at) ELSE abandoned_at END,
+            creator_task_id = coalesce(:creator_task_id, creator_task_id),
+            accepted_at = CASE WHEN accepted_at IS NULL AND :accepted THEN CAST(:at AS timestamptz) ELSE accepted_at END,
+            owner = CASE WHEN :ends OR :accepted OR :abandons THEN NULL ELSE owner END,
+            leased_until = CASE WHEN :ends OR :accepted OR :abandons THEN NULL ELSE leased_until END,
+            error_kind = :error_kind, error = :error, exit_code = :exit_code, stderr_tail = :stderr_tail
+        FROM moved WHERE attempt.task_id = moved.id AND attempt.number = :attempt
+    ), overtaken AS (
+        UPDATE attempt SET abandoned_at = :at FROM moved
+        WHERE attempt.task_id = moved.id AND attempt.number = :task_attempt AND :task_attempt <> :attempt
+          AND attempt.ended_at IS NULL AND attempt.abandoned_at IS NULL
+    ), told AS (
+        INSERT INTO fact (at, name, task_id, content_id, data)
+        SELECT :at, one.name, moved.id, CAST(:content_id AS uuid), CAST(one.data AS jsonb)
+        FROM moved, unnest(CAST(:fact_names AS text[]), CAST(:fact_data AS text[])) AS one (name, data)
+    )
+"""
+
+_WITH_CONTENT: Final = """
+    , made AS (
+        INSERT INTO content (id, task_id, account_id, state, title, body, created_at, reviewed_at, reviewed_by)
+        SELECT CAST(:content_id AS uuid), moved.id, account_id, :content_state, :title, :body, :at,
+               CASE WHEN :approved THEN CAST(:at AS timestamptz) END, CASE WHEN :approved THEN 'auto' END
+        FROM moved RETURNING id
+    ), pictured AS (
+        INSERT INTO image (content_id, position, url, prompt, state, due_at)
+        SELECT made.id, one.position, one.url, one.prompt, 'pending', :at
+        FROM made, unnest(CAST(:image_urls AS text[]), CAST(:image_prompts AS text[]))
+             WITH ORDINALITY AS one (url, prompt, position)
+    ), pooled AS (
+        INSERT INTO publication (id, content_id, target, state, priority, due_at, created_at)
+        SELECT one.id, made.id, one.target, 'pending', moved.priority, :at, :at
+        FROM made, moved, unnest(CAST(:publication_ids AS uuid[]), CAST(:targets AS text[])) AS one (id, target)
+    )
+"""
+
+SETTLE: Final = text(f"{_GUARDED} SELECT count(*) AS won FROM moved")
+SETTLE_WITH_CONTENT: Final = text(f"{_GUARDED} {_WITH_CONTENT} SELECT count(*) AS won FROM moved")
+
+
+def settle_values(settlement: Settlement, *, final: bool, accepted: bool) -> dict[str, Any]:
+    """The parameters of SETTLE."""
+    content = settlement.content
+    return {
+        "id": settlement.task_id,
+        "attempt": settlement.attempt,
+        "task_attempt": settlement.task_attempt,
+        "owner": settlement.owner,
+        "leaves": settlement.leaves,
+        "enters": settlement.enters,
+        "at": settlement.at,
+        "run_at": settlement.run_at,
+        "final": final,
+        "accepted": accepted,
+        "ends": settlement.ends_attempt,
+        "abandons": settlement.abandons,
+        "outcome": settlement.outcome,
+        "charged": int(settlement.charged),
+        "died": int(settlement.died),
+        "creator_task_id": settlement.creator_task_id,
+        "creator_ended_at": settlement.creator_ended_at,
+        "error_kind": settlement.error_kind,
+        "error": settlement.error,
+        "exit_code": settlement.exit_code,
+        "stderr_tail": settlement.stderr_tail or None,
+        "content_id": content.content_id if content else None,
+        "fact_names": [fact.name for fact in settlement.facts],
+        "fact_data": [json.dumps(fact.data, ensure_ascii=False, default=str) for fact in settlement.facts],
+    }
+
+
+def content_values(settlement: Settlement) -> dict[str, Any]:
+    """The further parameters of SETTLE_WITH_CONTENT."""
+    content = settlement.content
+    assert content is not None  # noqa: S101 - the caller chose this statement because there is one
+    return {
+        "content_state": "approved" if content.approved else "pending_review",
+        "approved": content.approved,
+        "title": content.title,
+        "body": content.body,
+        "image_urls": [url for url, _ in content.images],
+        "image_prompts": [prompt for _, prompt in content.images],
+        "publication_ids": [publication_id for publication_id, _ in content.publication_ids],
+        "targets": [target for _, target in content.publication_ids],
+    }

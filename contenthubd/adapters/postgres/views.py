@@ -1,0 +1,168 @@
+"""What people look at: lists, details, statistics. Reads only; rows leave as plain mappings named as on the wire.
+
+Lists page by ``sequence`` (newest first), so a page costs the same on the first day and after a million tasks.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.ports import Listing, Row
+
+_TASK: Final = """
+    SELECT task.id, account.name AS account, task.state, task.mode, task.topic, task.created_at,
+           task.batch_id AS batch, task.priority, task.attempt, task.retry_count, task.max_retries, task.auto_approve,
+           task.claimed_at, task.run_at, task.finished_at, task.error_kind, task.error, task.timeout_seconds,
+           attempt.creator_task_id, content.id AS content_id, content.state AS content_state, content.title,
+           publication.published_at, publication.location
+    FROM task JOIN account ON account.id = task.account_id
+    LEFT JOIN attempt ON attempt.task_id = task.id AND attempt.number = task.attempt
+    LEFT JOIN content ON content.task_id = task.id
+    LEFT JOIN LATERAL (
+        SELECT published_at, location FROM publication WHERE content_id = content.id AND state = 'published'
+        ORDER BY published_at LIMIT 1
+    ) AS publication ON true
+"""
+_CONTENT: Final = """
+    SELECT content.id, content.task_id, account.name AS account, content.state, content.title, task.topic,
+           length(content.body) AS chars, content.created_at, task.batch_id AS batch, content.reviewed_at,
+           content.reviewed_by, content.review_reason,
+           (SELECT coalesce(json_agg(json_build_object('position', position, 'state', state, 'url', left(url, 200),
+                    'prompt', prompt, 'path', path, 'error', error) ORDER BY position), '[]')
+            FROM image WHERE content_id = content.id) AS images,
+           (SELECT coalesce(json_agg(json_build_object('id', id, 'target', target, 'state', state, 'location', location,
+                    'remote_id', remote_id, 'published_at', published_at, 'error', error) ORDER BY target), '[]')
+            FROM publication WHERE content_id = content.id) AS publications
+    FROM content JOIN account ON account.id = content.account_id JOIN task ON task.id = content.task_id
+"""
+_POSITION: Final = text("""
+    SELECT count(*) AS position FROM task AS before, task
+    WHERE task.id = :id AND task.state = 'pending' AND before.state = 'pending'
+      AND (before.priority, before.turn, before.sequence) <= (task.priority, task.turn, task.sequence)
+    HAVING count(*) > 0
+""")
+_ATTEMPTS: Final = text("""
+    SELECT number AS attempt, mode, claimed_at AS started_at, ended_at, outcome, creator_task_id, error_kind, error,
+           exit_code, coalesce(stderr_tail, '') AS stderr_tail
+    FROM attempt WHERE task_id = :id ORDER BY number
+""")
+_FACTS: Final = text("SELECT at, name, data FROM fact WHERE task_id = :id ORDER BY id")
+_BODY: Final = text("SELECT body FROM content WHERE id = :id")
+_LAST_BATCH: Final = text("SELECT id FROM batch ORDER BY created_at DESC, id DESC LIMIT 1")
+_WAITED: Final = """
+    SELECT task.id, task.state, task.topic, task.attempt, task.claimed_at, task.run_at, task.finished_at,
+           task.error_kind, task.error,
+           (SELECT max(fact.id) FROM fact WHERE fact.task_id = task.id) AS last_fact,
+           EXISTS (SELECT 1 FROM content JOIN publication ON publication.content_id = content.id
+                   WHERE content.task_id = task.id AND publication.state IN ('pending', 'publishing', 'retrying')
+                  ) AS publishing
+    FROM task
+"""
+_OPEN_STATES: Final = text("""
+    SELECT state, count(*) AS count FROM task
+    WHERE state IN ('pending', 'submitting', 'submitted', 'running', 'retrying') GROUP BY state
+""")
+_FINISHED: Final = text("""
+    SELECT state, count(*) AS count,
+           count(*) FILTER (WHERE state = 'completed' AND finished_at >= :hour) AS last_hour,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - claimed_at))
+               FILTER (WHERE state = 'completed') AS median
+    FROM task WHERE finished_at >= :since GROUP BY state
+""")
+_MATCHES: Final = """
+    (one.id BETWEEN :low AND :high
+     OR (reverse(replace(CAST(one.id AS text), '-', '')) COLLATE "C") BETWEEN CAST(:end AS text) AND CAST(:end AS text) || 'g')
+"""
+_TABLES: Final = {"task": "task", "content": "content", "batch": "batch"}
+
+
+class PostgresViews:
+    """Read models on PostgreSQL (port ``Views``)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find_ids(self, noun: str, fragment: str) -> list[UUID]:
+        """Up to six ids that begin or end with the fragment (hex digits without dashes)."""
+        values = {
+            "low": UUID(fragment.ljust(32, "0")),
+            "high": UUID(fragment.ljust(32, "f")),
+            "end": fragment[::-1],
+        }
+        matching = f"SELECT id FROM {_TABLES[noun]} AS one WHERE {_MATCHES}"  # noqa: S608 - names of our own tables
+        if noun == "content":
+            by_task = f"SELECT one.id FROM task AS one WHERE {_MATCHES}"  # noqa: S608 - our own condition
+            matching += f" UNION SELECT id FROM content WHERE task_id IN ({by_task})"
+        return [row["id"] for row in await self._rows(f"{matching} LIMIT 6", values)]
+
+    async def last_batch(self) -> UUID | None:
+        """The batch that was submitted last."""
+        row = await self._database.first(_LAST_BATCH)
+        return row.id if row else None
+
+    async def tasks(self, listing: Listing) -> list[Row]:
+        """A page of tasks, newest first (oldest first within one batch)."""
+        where, values = _where("task", listing)
+        order = "task.sequence" if listing.batch_id else "task.sequence DESC"
+        return await self._rows(f"{_TASK} WHERE {where} ORDER BY {order} LIMIT :limit", values)
+
+    async def task(self, task_id: UUID) -> Row:
+        """One task with its place in the queue, its attempts and its timeline."""
+        rows = await self._rows(f"{_TASK} WHERE task.id = :id", {"id": task_id})
+        position = await self._database.first(_POSITION, id=task_id)
+        attempts = [dict(row._mapping) for row in await self._database.rows(_ATTEMPTS, id=task_id)]
+        facts = [dict(row._mapping) for row in await self._database.rows(_FACTS, id=task_id)]
+        return {**rows[0], "position": position.position if position else None, "attempts": attempts, "facts": facts}
+
+    async def contents(self, listing: Listing) -> list[Row]:
+        """A page of contents without bodies, newest first (by task within one batch)."""
+        where, values = _where("content", listing)
+        order = "task.sequence" if listing.batch_id else "content.sequence DESC"
+        return await self._rows(f"{_CONTENT} WHERE {where} ORDER BY {order} LIMIT :limit", values)
+
+    async def body(self, content_id: UUID) -> str:
+        """A content's article."""
+        row = await self._database.first(_BODY, id=content_id)
+        return row.body if row else ""
+
+    async def waited(self, ids: Collection[UUID], batch_id: UUID | None) -> list[Row]:
+        """What a waiting person needs to know of these tasks, or of a batch's."""
+        if batch_id is not None:
+            return await self._rows(f"{_WAITED} WHERE task.batch_id = :batch ORDER BY task.sequence", {"batch": batch_id})
+        condition = "task.id = ANY(CAST(:ids AS uuid[]))"
+        return await self._rows(f"{_WAITED} WHERE {condition} ORDER BY task.sequence", {"ids": list(ids)})
+
+    async def counts(self, since: datetime, hour: datetime) -> tuple[list[Row], list[Row]]:
+        """Open tasks by state; tasks finished since then by state, with the last hour's and the median seconds."""
+        open_states = [dict(row._mapping) for row in await self._database.rows(_OPEN_STATES)]
+        finished = [dict(row._mapping) for row in await self._database.rows(_FINISHED, since=since, hour=hour)]
+        return open_states, finished
+
+    async def _rows(self, statement: str, values: Mapping[str, Any]) -> list[Row]:
+        return [dict(row._mapping) for row in await self._database.rows(text(statement), **values)]
+
+
+def _where(table: str, listing: Listing) -> tuple[str, dict[str, Any]]:
+    """The conditions that are really asked for, so that the planner sees no optional ones."""
+    conditions: list[str] = ["true"]
+    values: dict[str, Any] = {"limit": listing.limit}
+    wanted: Sequence[tuple[str, str, object]] = (
+        (f"{table}.state = ANY(CAST(:states AS text[]))", "states", list(listing.states)),
+        ("account.name = :account", "account", listing.account),
+        ("task.batch_id = :batch", "batch", listing.batch_id),
+        (f"{table}.created_at >= :since", "since", listing.since),
+        (f"{table}.id = :only", "only", listing.only),
+    )
+    for condition, name, value in wanted:
+        if value:
+            conditions.append(condition)
+            values[name] = value
+    if listing.after is not None:
+        sign = ">" if listing.batch_id else "<"
+        conditions.append(f"{table}.sequence {sign} (SELECT sequence FROM {table} WHERE id = :after)")
+        values["after"] = listing.after
+    return " AND ".join(conditions), values

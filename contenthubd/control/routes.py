@@ -1,0 +1,228 @@
+"""Path → handler. A handler parses, calls the application once and shapes the reply; rules live in the stages."""
+
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from contenthubd.control import wire
+from contenthubd.control.messages import body, optional_body, query, reply
+from contenthubd.control.peer import Peer, peer_of
+
+
+class Tasks(Protocol):
+    """Tasks, as people ask for them."""
+
+    async def submit(self, order: wire.SubmitRequest, *, peer: Peer) -> wire.Submitted:
+        """Store all tasks or none; a dry run only checks.
+
+        InvalidInput; when single requests are at fault its ``faults`` are (index, sentence) pairs, all of them at once.
+        """
+
+    async def task(self, fragment: str, *, detail: bool) -> wire.TaskView:
+        """One task; attempts and facts only in detail."""
+
+    async def tasks(self, wanted: wire.TaskFilter) -> list[wire.TaskView]:
+        """At most ``wanted.limit`` tasks, newest first."""
+
+    async def wait(self, wanted: wire.WaitQuery) -> wire.WaitReply:
+        """Answer when something changed since ``wanted.since``, at the latest after ``wanted.timeout`` seconds."""
+
+    async def cancel(self, fragment: str, *, peer: Peer) -> wire.TaskView:
+        """Cancel a task that is not final; ``hint`` says so if the creator cannot be stopped. Conflict."""
+
+    async def retry(self, fragment: str, *, peer: Peer) -> wire.TaskView:
+        """Revive a failed, timed out or cancelled task. Conflict."""
+
+    async def stats(self, since_seconds: float) -> wire.Stats:
+        """Counts and rates of the period, and the present load."""
+
+
+class Contents(Protocol):
+    """Articles, as people review them."""
+
+    async def contents(self, wanted: wire.ContentFilter) -> list[wire.ContentView]:
+        """At most ``wanted.limit`` contents, newest first, with publications, without bodies."""
+
+    async def content(self, fragment: str, *, with_body: bool) -> wire.ContentView:
+        """One content, by its own id or its task's."""
+
+    async def approve(self, fragment: str, *, peer: Peer, reason: str) -> wire.ContentView:
+        """Approve a content. Conflict."""
+
+    async def reject(self, fragment: str, *, peer: Peer, reason: str) -> wire.ContentView:
+        """Reject a content. Conflict."""
+
+
+class Accounts(Protocol):
+    """Accounts, as people set them up."""
+
+    async def create_account(self, account: wire.NewAccount, *, peer: Peer) -> wire.AccountView:
+        """InvalidInput for a name that is not possible, Conflict for one that is taken."""
+
+    async def accounts(self) -> list[wire.AccountView]:
+        """Every account by name."""
+
+    async def account(self, name: str) -> wire.AccountView:
+        """One account; NotFound names the nearest one."""
+
+
+class Condition(Protocol):
+    """The daemon itself."""
+
+    async def health(self) -> wire.Health:
+        """Never fails and never waits for the database longer than a moment."""
+
+    async def version(self) -> wire.Version:
+        """Who answers."""
+
+    async def config(self) -> list[wire.ConfigEntry]:
+        """The configuration in force with the origin of each value."""
+
+
+class Application(Tasks, Contents, Accounts, Condition, Protocol):
+    """What the daemon can do for a person. Every method raises subclasses of ContentHubError, nothing else.
+
+    Ids come as people type them (see ``ids.pattern``): InvalidInput when malformed, NotFound, AmbiguousId.
+    """
+
+
+APPLICATION: Final = web.AppKey("application", Application)
+
+
+def _app(request: web.Request) -> Application:
+    return request.app[APPLICATION]
+
+
+def _peer(request: web.Request) -> Peer:
+    return peer_of(request.get_extra_info("socket"))
+
+
+def _fragment(request: web.Request) -> str:
+    return request.match_info["fragment"]
+
+
+# --------------------------------------------------------------------------------------------------------------- tasks
+
+
+async def submit(request: web.Request) -> web.Response:
+    """POST /v1/tasks."""
+    order = await body(request, wire.SubmitRequest)
+    submitted = await _app(request).submit(order, peer=_peer(request))
+    return reply(submitted, 200 if order.dry_run else 201)
+
+
+async def list_tasks(request: web.Request) -> web.Response:
+    """GET /v1/tasks."""
+    wanted = query(request, wire.TaskFilter)
+    tasks = await _app(request).tasks(wanted)
+    return reply(wire.TaskPage(tasks=tasks, next=tasks[-1].id if len(tasks) == wanted.limit else None))
+
+
+async def show_task(request: web.Request) -> web.Response:
+    """GET /v1/tasks/{fragment}."""
+    return reply(await _app(request).task(_fragment(request), detail=query(request, wire.TaskQuery).detail))
+
+
+async def wait(request: web.Request) -> web.Response:
+    """GET /v1/wait."""
+    return reply(await _app(request).wait(query(request, wire.WaitQuery)))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """POST /v1/tasks/{fragment}/cancel."""
+    return reply(await _app(request).cancel(_fragment(request), peer=_peer(request)))
+
+
+async def retry(request: web.Request) -> web.Response:
+    """POST /v1/tasks/{fragment}/retry."""
+    return reply(await _app(request).retry(_fragment(request), peer=_peer(request)))
+
+
+async def stats(request: web.Request) -> web.Response:
+    """GET /v1/stats."""
+    return reply(await _app(request).stats(query(request, wire.StatsQuery).since_seconds))
+
+
+# ------------------------------------------------------------------------------------------------------------ contents
+
+
+async def list_contents(request: web.Request) -> web.Response:
+    """GET /v1/contents."""
+    wanted = query(request, wire.ContentFilter)
+    contents = await _app(request).contents(wanted)
+    return reply(wire.ContentPage(contents=contents, next=contents[-1].id if len(contents) == wanted.limit else None))
+
+
+async def show_content(request: web.Request) -> web.Response:
+    """GET /v1/contents/{fragment}."""
+    return reply(await _app(request).content(_fragment(request), with_body=query(request, wire.ContentQuery).body))
+
+
+async def approve(request: web.Request) -> web.Response:
+    """POST /v1/contents/{fragment}/approve."""
+    decision = await optional_body(request, wire.Decision)
+    return reply(await _app(request).approve(_fragment(request), peer=_peer(request), reason=decision.reason))
+
+
+async def reject(request: web.Request) -> web.Response:
+    """POST /v1/contents/{fragment}/reject."""
+    decision = await optional_body(request, wire.Decision)
+    return reply(await _app(request).reject(_fragment(request), peer=_peer(request), reason=decision.reason))
+
+
+# ------------------------------------------------------------------------------------------------------------ accounts
+
+
+async def create_account(request: web.Request) -> web.Response:
+    """POST /v1/accounts."""
+    wanted = await body(request, wire.NewAccount)
+    return reply(await _app(request).create_account(wanted, peer=_peer(request)), 201)
+
+
+async def list_accounts(request: web.Request) -> web.Response:
+    """GET /v1/accounts."""
+    return reply(wire.AccountList(accounts=await _app(request).accounts()))
+
+
+async def show_account(request: web.Request) -> web.Response:
+    """GET /v1/accounts/{name}."""
+    return reply(await _app(request).account(request.match_info["name"]))
+
+
+# -------------------------------------------------------------------------------------------------------------- daemon
+
+
+async def health(request: web.Request) -> web.Response:
+    """GET /v1/health: 200 whatever the status is; the word in the reply says it."""
+    return reply(await _app(request).health())
+
+
+async def version(request: web.Request) -> web.Response:
+    """GET /v1/version."""
+    return reply(await _app(request).version())
+
+
+async def config(request: web.Request) -> web.Response:
+    """GET /v1/config."""
+    return reply(wire.ConfigList(config=await _app(request).config()))
+
+
+ROUTES: Final = (
+    web.post("/v1/tasks", submit),
+    web.get("/v1/tasks", list_tasks),
+    web.get("/v1/tasks/{fragment}", show_task),
+    web.post("/v1/tasks/{fragment}/cancel", cancel),
+    web.post("/v1/tasks/{fragment}/retry", retry),
+    web.get("/v1/wait", wait),
+    web.get("/v1/stats", stats),
+    web.get("/v1/contents", list_contents),
+    web.get("/v1/contents/{fragment}", show_content),
+    web.post("/v1/contents/{fragment}/approve", approve),
+    web.post("/v1/contents/{fragment}/reject", reject),
+    web.post("/v1/accounts", create_account),
+    web.get("/v1/accounts", list_accounts),
+    web.get("/v1/accounts/{name}", show_account),
+    web.get("/v1/health", health),
+    web.get("/v1/version", version),
+    web.get("/v1/config", config),
+)

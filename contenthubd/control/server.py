@@ -1,0 +1,165 @@
+"""The private door: HTTP on a Unix socket.
+
+Whoever may open the socket may do everything, so its mode is the permission. It is created with mode 0600 by setting
+the mode on the descriptor *before* bind (Linux takes the file's mode from there, so the process-wide umask stays
+alone), given to the group, widened to 0660, and only then listened on: at no moment is it open to more people than at
+the end. What lies at the path is touched only if it is a socket on which nobody answers.
+"""
+
+import grp
+import os
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from contenthubd.control.messages import errors_as_problems
+from contenthubd.control.routes import APPLICATION, ROUTES, Application
+from contenthubd.domain.errors import InvalidConfig, StateDirectoryError
+
+log = structlog.get_logger()
+
+MODE: Final = 0o660
+MAX_BODY_BYTES: Final = 16 * 2**20
+MAX_LINE_BYTES: Final = 64 * 1024
+MAX_ADDRESS_BYTES: Final = 107
+BACKLOG: Final = 128
+STOP_SECONDS: Final = 1.0
+"""How long open requests may go on once the door is closed; a long poll is cut off."""
+
+
+class ControlServer:
+    """Serves one application on one socket path."""
+
+    def __init__(self, application: Application, path: Path, *, group: str = "") -> None:
+        self._path = path
+        self._group = group
+        self._socket: socket.socket | None = None
+        self._inode: tuple[int, int] | None = None
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_problems])
+        app[APPLICATION] = application
+        app.add_routes(ROUTES)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=STOP_SECONDS,
+            max_line_size=MAX_LINE_BYTES, max_field_size=MAX_LINE_BYTES,
+        )  # fmt: skip
+
+    async def start(self) -> None:
+        """Bind and answer. StateDirectoryError if the path cannot be used, InvalidConfig for an unknown group."""
+        self._socket = bind(self._path, self._group)
+        self._inode = _inode(self._path)
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket, backlog=BACKLOG).start()
+        log.info("control_door_opened", path=str(self._path), group=self._group)
+
+    async def close(self) -> None:
+        """Stop answering and remove the socket, unless someone else has put another one there."""
+        await self._runner.cleanup()
+        if self._socket is None:
+            return
+        self._socket.close()
+        self._socket = None
+        if _inode(self._path) == self._inode:
+            self._path.unlink(missing_ok=True)
+        log.info("control_door_closed", path=str(self._path))
+
+
+def bind(path: Path, group: str = "") -> socket.socket:
+    """A listening socket at ``path`` with its final mode, owner and group. StateDirectoryError, InvalidConfig."""
+    gid = _gid(group)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound = False
+    try:
+        _clear(path)
+        os.fchmod(listener.fileno(), 0o600)
+        _at_address(path, listener.bind)
+        bound = True
+        if gid is not None:
+            os.chown(path, -1, gid)
+        os.chmod(path, MODE)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except BaseException as error:
+        listener.close()
+        if bound:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _unusable(path, error, group) from error
+        raise
+    return listener
+
+
+def _clear(path: Path) -> None:
+    """Remove a socket nobody listens on; refuse everything else that lies there."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise StateDirectoryError(
+            f"{path} is in the way.", why="It is not a socket, so it is not ours to remove.",
+            fix="Move it away, or set another path with [daemon] socket.",
+        )  # fmt: skip
+    if _answers(path):
+        raise StateDirectoryError(
+            f"Another daemon answers at {path}.", why="One socket serves one daemon.",
+            fix="Stop the other one, or give this one its own state_dir and socket.",
+        )  # fmt: skip
+    path.unlink(missing_ok=True)
+    log.info("stale_socket_removed", path=str(path))
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            _at_address(path, probe.connect)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except TimeoutError:  # a full backlog: someone is there
+            return True
+    return True
+
+
+def _at_address(path: Path, use: Callable[[str], object]) -> None:
+    """Bind or connect, by way of the parent's descriptor where the path is longer than a Unix address may be."""
+    if len(os.fsencode(path)) <= MAX_ADDRESS_BYTES:
+        use(str(path))
+        return
+    parent = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        use(f"/proc/self/fd/{parent}/{path.name}")
+    finally:
+        os.close(parent)
+
+
+def _gid(group: str) -> int | None:
+    if not group:
+        return None
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise InvalidConfig(
+            [f"daemon.socket_group: there is no group {group!r} on this machine."], fix=f"Create it: groupadd {group}"
+        ) from None
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _unusable(path: Path, error: OSError, group: str) -> StateDirectoryError:
+    fix = "Check that its folder exists and can be written, or set another path with [daemon] socket."
+    if isinstance(error, PermissionError) and group:
+        fix = f"The daemon's user must be a member of the group {group!r} and able to write to the folder."
+    return StateDirectoryError(
+        f"The control socket {path} cannot be opened.", why=f"{error.strerror or error}.", fix=fix
+    )

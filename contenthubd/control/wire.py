@@ -1,0 +1,417 @@
+"""What travels through the private door: one struct for every request and every reply.
+
+Times are RFC 3339 strings in UTC (``2026-01-31T07:00:00Z``), durations are seconds, ids are canonical UUIDs. Replies
+always carry every field, null where there is nothing to say, so that a program can rely on the names. Requests
+refuse unknown fields. This module stands alone: contenthubctl is checked against it and knows nothing else of the
+daemon.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+API = "/v1"
+MAX_WAIT_SECONDS = 25.0
+MAX_PAGE = 1000
+LAST_BATCH = "last"
+"""In place of a batch id: the batch that was submitted last."""
+
+PROBLEM_TYPE = "urn:contenthubd:problem:"
+
+Mode = Literal["async", "sync"]
+State = Literal[
+    "pending", "submitting", "submitted", "running", "retrying", "completed", "failed", "timeout", "cancelled"
+]
+ReviewState = Literal["pending_review", "approved", "rejected", "published"]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class Refusing(Struct, forbid_unknown_fields=True):
+    """Base of what comes from outside."""
+
+
+class Telling(Struct):
+    """Base of what goes out."""
+
+
+# ------------------------------------------------------------------------------------------------------------ requests
+
+
+class TopicRequest(Refusing):
+    """One topic as asked for; null means "as the account or the configuration says"."""
+
+    topic: str
+    keywords: list[str] = field(default_factory=list)
+    requirements: str = ""
+    category: str = ""
+    tone: str | None = None
+    audience: str | None = None
+    min_chars: int = 800
+    max_chars: int = 3000
+    priority: int = 5
+    mode: Mode | None = None
+    auto_approve: bool | None = None
+    max_retries: int | None = None
+    timeout_seconds: float | None = None
+    idempotency_key: str | None = None
+
+
+class SubmitRequest(Refusing):
+    """POST /v1/tasks: one topic, or many as one batch, all or none of them."""
+
+    account: str
+    requests: Annotated[list[TopicRequest], Meta(min_length=1, max_length=100_000)]
+    batch: bool = False
+    idempotency_key: str | None = None
+    """Of the whole request: sent again with the same key it answers with the tasks of the first time."""
+    dry_run: bool = False
+    """Check everything, store nothing."""
+
+
+class TaskFilter(Refusing):
+    """GET /v1/tasks: newest first; ``after`` is the last id of the page before."""
+
+    status: tuple[State, ...] = ()
+    account: str | None = None
+    batch: str | None = None
+    """A fragment of a batch id, or ``last``."""
+    since: Instant | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
+    after: str | None = None
+
+
+class TaskQuery(Refusing):
+    """GET /v1/tasks/{id}."""
+
+    detail: bool = False
+    """Attempts and timeline too."""
+
+
+class ContentQuery(Refusing):
+    """GET /v1/contents/{id}."""
+
+    body: bool = False
+    """The article's text too."""
+
+
+class StatsQuery(Refusing):
+    """GET /v1/stats."""
+
+    since_seconds: Annotated[float, Meta(gt=0)] = 86_400.0
+
+
+class ContentFilter(Refusing):
+    """GET /v1/contents: newest first; ``after`` is the last id of the page before."""
+
+    status: tuple[ReviewState, ...] = ()
+    account: str | None = None
+    batch: str | None = None
+    """A fragment of a batch id, or ``last``."""
+    since: Instant | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
+    after: str | None = None
+
+
+class WaitQuery(Refusing):
+    """GET /v1/wait: a long poll over some tasks or one batch."""
+
+    id: tuple[str, ...] = ()
+    batch: str | None = None
+    timeout: Annotated[float, Meta(ge=0, le=MAX_WAIT_SECONDS)] = MAX_WAIT_SECONDS
+    since: str = ""
+    """The ``cursor`` of the reply before; empty the first time."""
+
+
+class Decision(Refusing):
+    """POST /v1/contents/{id}/approve and …/reject."""
+
+    reason: str = ""
+
+
+class NewAccount(Refusing):
+    """POST /v1/accounts; null means "as the global configuration says"."""
+
+    name: str
+    title: str = ""
+    mode: Mode | None = None
+    auto_approve: bool | None = None
+    tone: str = ""
+    audience: str = ""
+    requirements: str = ""
+
+
+# ------------------------------------------------------------------------------------------------------------- replies
+
+
+class SubmittedTask(Telling):
+    """One task of a submit. ``created`` is false where an idempotency key found the task of an earlier submit."""
+
+    id: str
+    state: State
+    topic: str
+    created: bool = True
+
+
+class Submitted(Telling):
+    """What a submit made, in the order of the request. After a dry run the ids are empty."""
+
+    account: str
+    tasks: list[SubmittedTask]
+    batch_id: str | None = None
+    dry_run: bool = False
+
+
+class AttemptView(Telling):
+    """One try at a task."""
+
+    attempt: int
+    mode: Mode
+    started_at: str
+    ended_at: str | None = None
+    outcome: str | None = None
+    charged: bool = False
+    creator_task_id: str | None = None
+    error_kind: str | None = None
+    error: str | None = None
+    exit_code: int | None = None
+    stderr_tail: str = ""
+
+
+class FactView(Telling):
+    """One line of a task's timeline."""
+
+    at: str
+    name: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class TaskView(Telling):
+    """A task. ``attempts`` and ``facts`` are filled when one task is asked for in detail."""
+
+    id: str
+    account: str
+    state: State
+    mode: Mode
+    topic: str
+    created_at: str
+    batch: str | None = None
+    priority: int = 5
+    attempt: int = 0
+    retry_count: int = 0
+    max_retries: int = 3
+    auto_approve: bool = True
+    claimed_at: str | None = None
+    run_at: str | None = None
+    finished_at: str | None = None
+    deadline_at: str | None = None
+    error_kind: str | None = None
+    error: str | None = None
+    hint: str | None = None
+    """What a person can do about it."""
+    creator_task_id: str | None = None
+    content_id: str | None = None
+    content_state: ReviewState | None = None
+    title: str | None = None
+    published_at: str | None = None
+    location: str | None = None
+    """Where the first publication lies, when there is one."""
+    expected_seconds: float | None = None
+    """How long such a task usually takes from its claim: the median of the latest ones; null without history."""
+    position: int | None = None
+    """Place in the queue, 1 is next; null unless pending."""
+    attempts: list[AttemptView] = field(default_factory=list)
+    facts: list[FactView] = field(default_factory=list)
+
+
+class TaskPage(Telling):
+    """One page of tasks; ``next`` is the ``after`` of the following one, null at the end."""
+
+    tasks: list[TaskView]
+    next: str | None = None
+
+
+class WaitedTask(Telling):
+    """A task as a waiting person needs it."""
+
+    id: str
+    state: State
+    topic: str
+    attempt: int = 0
+    claimed_at: str | None = None
+    run_at: str | None = None
+    finished_at: str | None = None
+    expected_seconds: float | None = None
+    position: int | None = None
+    error_kind: str | None = None
+    error: str | None = None
+
+
+class WaitReply(Telling):
+    """The answer of a long poll: at once if something changed since ``since``, else at the timeout.
+
+    ``changed`` holds at least the tasks that changed, all of them when ``since`` was empty; told twice does no harm.
+    ``settled`` is true when every task is final and no publication of theirs is still on its way.
+    """
+
+    changed: list[WaitedTask]
+    counts: dict[str, int]
+    """Tasks by state, over all that are waited for."""
+    total: int
+    all_final: bool
+    settled: bool
+    cursor: str
+
+
+class Stats(Telling):
+    """What happened in the last ``since_seconds``, and what is going on now."""
+
+    since_seconds: float
+    states: dict[str, int]
+    """Tasks by state; final ones only if they finished in the period."""
+    finished: int = 0
+    completed_last_hour: int = 0
+    success_rate: float | None = None
+    """Completed of all finished in the period, 0 to 1; cancelled ones left out; null if none finished."""
+    median_seconds: float | None = None
+    """From claim to end of the completed ones."""
+    queue_waiting: int = 0
+    queue_kind: str = "memory"
+    slots_used: int = 0
+    slots_total: int = 0
+
+
+class ImageView(Telling):
+    """One image of a content."""
+
+    position: int
+    state: str
+    url: str
+    prompt: str = ""
+    path: str | None = None
+    error: str | None = None
+
+
+class PublicationView(Telling):
+    """One content at one target. ``location`` is a path on disk or a URL."""
+
+    id: str
+    target: str
+    state: str
+    location: str | None = None
+    remote_id: str | None = None
+    published_at: str | None = None
+    error: str | None = None
+
+
+class ContentView(Telling):
+    """An article. ``body`` is filled when one is asked for with it."""
+
+    id: str
+    task_id: str
+    account: str
+    state: ReviewState
+    title: str
+    topic: str
+    chars: int
+    created_at: str
+    batch: str | None = None
+    reviewed_at: str | None = None
+    reviewed_by: str | None = None
+    review_reason: str | None = None
+    images: list[ImageView] = field(default_factory=list)
+    publications: list[PublicationView] = field(default_factory=list)
+    body: str | None = None
+
+
+class ContentPage(Telling):
+    """One page of contents; ``next`` is the ``after`` of the following one, null at the end."""
+
+    contents: list[ContentView]
+    next: str | None = None
+
+
+class AccountView(Telling):
+    """An account."""
+
+    name: str
+    created_at: str
+    title: str = ""
+    mode: Mode | None = None
+    auto_approve: bool | None = None
+    tone: str = ""
+    audience: str = ""
+    requirements: str = ""
+
+
+class AccountList(Telling):
+    """Every account by name."""
+
+    accounts: list[AccountView]
+
+
+class HealthFault(Telling):
+    """Something that is not as it should be, and what to do about it."""
+
+    part: str
+    """database, queue, creator, worker, publisher …"""
+    what: str
+    hint: str = ""
+
+
+class Health(Telling):
+    """How the daemon and what it needs are doing."""
+
+    status: Literal["ok", "degraded", "starting"]
+    version: str
+    uptime_seconds: float
+    database: dict[str, Any] = field(default_factory=dict)
+    queue: dict[str, Any] = field(default_factory=dict)
+    creator: dict[str, Any] = field(default_factory=dict)
+    pipeline: dict[str, Any] = field(default_factory=dict)
+    faults: list[HealthFault] = field(default_factory=list)
+
+
+class Version(Telling):
+    """Who answers."""
+
+    version: str
+    python: str
+    pid: int
+
+
+class ConfigEntry(Telling):
+    """One key of the configuration in force; secrets are masked."""
+
+    key: str
+    value: Any
+    origin: str = "default"
+
+
+class ConfigList(Telling):
+    """The whole configuration in force."""
+
+    config: list[ConfigEntry]
+
+
+# -------------------------------------------------------------------------------------------------------------- errors
+
+
+class Fault(Telling):
+    """One of several faults. ``index`` counts the requests of a submit from 0; null for what is about the whole."""
+
+    detail: str
+    index: int | None = None
+
+
+class Problem(Telling):
+    """An error as RFC 9457 has it. ``detail`` says what happened, ``why`` the reason, ``fix`` what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    why: str = ""
+    fix: str = ""
+    faults: list[Fault] = field(default_factory=list)

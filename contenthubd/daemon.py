@@ -1,0 +1,241 @@
+"""The daemon: own the state directory, start the database, assemble, open the door, run the stages, drain, stop."""
+
+import os
+import platform
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+import anyio
+import structlog
+
+from contenthubd import __version__
+from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.migrate import upgrade
+from contenthubd.application import DaemonApplication, Parts
+from contenthubd.assembly import Assembly, Identity, assemble, defaults_of, rules_of
+from contenthubd.config.loader import Loaded
+from contenthubd.config.show import describe
+from contenthubd.control import wire
+from contenthubd.control.server import ControlServer
+from contenthubd.domain.errors import ContentHubError
+from contenthubd.health import Health
+from contenthubd.ports import Clock, Stage
+from contenthubd.runtime import lifecycle
+from contenthubd.runtime.loop import Loop
+
+SETTLE_SECONDS: Final = 10
+RESTART_PAUSE_SECONDS: Final = 1
+LIVE_KEYS: Final = frozenset(
+    {
+        "tasks.mode",
+        "tasks.timeout_seconds",
+        "tasks.max_retries",
+        "tasks.retry_delays_seconds",
+        "tasks.retry_jitter",
+        "tasks.poll_interval_seconds",
+        "review.auto_approve",
+        "publish.auto_add_to_pool",
+        "creator.poison_limit",
+    }
+)
+"""What SIGHUP changes in a running daemon; every other key is told as needing a restart."""
+log = structlog.get_logger(__name__)
+
+
+class Daemon:
+    """One contenthubd on one state directory."""
+
+    def __init__(self, loaded: Loaded, clock: Clock, read_again: Callable[[], Loaded]) -> None:
+        self._loaded = loaded
+        self._clock = clock
+        self._read_again = read_again
+        self._loops: dict[Stage, Loop] = {}
+        self._changed = anyio.Event()
+        self._draining = False
+        self._stop = anyio.Event()
+        self._hurry = anyio.Event()
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT. StateDirectoryError, InvalidConfig or DatabaseUnavailable if it cannot start."""
+        began = self._clock.now()
+        config = self._loaded.config
+        with lifecycle.owned(config.state_dir, self._clock.new_id()) as state_id:
+            async with AsyncExitStack() as stack:
+                embedded, database = await stack.enter_async_context(self._database())
+                identity = Identity(state_id=state_id, run_id=self._clock.new_id().hex)
+                parts = assemble(
+                    config, database, self._clock, identity, self.wake, draining=lambda: self._draining
+                )
+                self._loops = {stage: Loop(stage, tick, self._clock) for stage, tick in parts.ticks.items()}
+                health = Health(parts, database, embedded, self._loops, self._clock, began)
+                await stack.enter_async_context(self._creator_and_images(parts))
+                await self._serve(parts, health, embedded)
+        log.info("daemon_stopped")
+
+    def wake(self, stage: Stage) -> None:
+        """Ring one stage, and everybody who waits for a change."""
+        self._loops[stage].wake()
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def _serve(self, parts: Assembly, health: Health, embedded: EmbeddedPostgres | None) -> None:
+        door = ControlServer(
+            DaemonApplication(self._parts(parts, health)),
+            self._loaded.config.socket_path,
+            group=self._loaded.config.daemon.socket_group,
+        )
+        async with anyio.create_task_group() as attempts, anyio.create_task_group() as stages:
+            parts.attempts.open(attempts)
+            await door.start()
+            stages.start_soon(self._listen, parts)
+            stages.start_soon(self._mind_database, embedded)
+            stages.start_soon(parts.creator.run)
+            for loop in self._loops.values():
+                stages.start_soon(loop.run)
+            lifecycle.notify("READY=1")
+            log.info("daemon_started", version=__version__, state_dir=str(self._loaded.config.state_dir))
+            await self._stop.wait()
+            await self._drain(parts)
+            stages.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await door.close()
+
+    async def _listen(self, parts: Assembly) -> None:
+        """The first stop signal drains, a second one hurries; SIGHUP reads the configuration again."""
+        async for number in lifecycle.signals():
+            if number is lifecycle.RELOAD:
+                self._reload(parts)
+            elif self._stop.is_set():
+                log.warning("daemon_hurried", signal=number.name)
+                self._hurry.set()
+            else:
+                grace = self._loaded.config.daemon.stop_grace_seconds
+                log.info("daemon_stopping", signal=number.name, grace_seconds=grace)
+                lifecycle.notify("STOPPING=1")
+                self._stop.set()
+
+    async def _drain(self, parts: Assembly) -> None:
+        """Soft, then hard: nothing new is claimed, what runs may finish, then our children are killed uncharged."""
+        self._draining = True
+        grace = timedelta(seconds=self._loaded.config.daemon.stop_grace_seconds)
+        with anyio.move_on_after(grace.total_seconds()) as soft:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._cut_short, soft)
+                async with anyio.create_task_group() as ending:
+                    ending.start_soon(parts.creator.stop, grace)
+                    ending.start_soon(self._attempts_ended, parts)
+                group.cancel_scope.cancel()
+        parts.attempts.interrupt_all()
+        await parts.creator.stop(timedelta())
+        parts.poll.stopping = True
+        with anyio.move_on_after(SETTLE_SECONDS):
+            await self._loops[Stage.POLL].once()
+            await self._attempts_ended(parts)
+
+    async def _cut_short(self, soft: anyio.CancelScope) -> None:
+        await self._hurry.wait()
+        soft.cancel()
+
+    async def _attempts_ended(self, parts: Assembly) -> None:
+        while parts.attempts.running:
+            changed = self._changed
+            with anyio.move_on_after(RESTART_PAUSE_SECONDS):
+                await changed.wait()
+
+    def _reload(self, parts: Assembly) -> None:
+        """SIGHUP: the new configuration, or the old one if the new is at fault."""
+        lifecycle.notify("RELOADING=1")
+        try:
+            loaded = self._read_again()
+        except ContentHubError as fault:
+            log.error("config_refused", error=str(fault), kept="the configuration in force stays")
+        else:
+            self._apply(loaded, parts)
+        lifecycle.notify("READY=1")
+
+    def _apply(self, loaded: Loaded, parts: Assembly) -> None:
+        old = {entry["key"]: entry["value"] for entry in describe(self._loaded, show_origin=False)}
+        new = {entry["key"]: entry["value"] for entry in describe(loaded, show_origin=False)}
+        changed = {str(key) for key in new if new[key] != old[key]}
+        config = loaded.config
+        parts.submit.defaults = defaults_of(config)
+        parts.settle.rules = rules_of(config)
+        parts.poll.interval = timedelta(seconds=config.tasks.poll_interval_seconds)
+        self._loaded = loaded
+        later = sorted(changed - LIVE_KEYS)
+        log.info("config_reloaded", changed=sorted(changed & LIVE_KEYS), needs_restart=later)
+
+    @asynccontextmanager
+    async def _database(self) -> AsyncIterator[tuple[EmbeddedPostgres | None, Database]]:
+        """The database, private or named, with its tables at the newest version; closed in the end."""
+        settings = self._loaded.config.database
+        embedded, url = None, settings.url
+        if not url:
+            embedded = EmbeddedPostgres(
+                self._loaded.config.state_dir / "postgres", bin_dir=self._loaded.config.postgres_bin
+            )
+            url = await embedded.start()
+        database = Database(
+            url.replace("postgresql://", "postgresql+asyncpg://", 1),
+            command_timeout=settings.command_timeout_seconds,
+            pool_size=settings.pool_size,
+        )
+        try:
+            if await upgrade(database):
+                log.info("database_upgraded")
+            yield embedded, database
+        finally:
+            with anyio.CancelScope(shield=True):
+                await database.close()
+                if embedded is not None:
+                    await embedded.stop()
+
+    async def _mind_database(self, embedded: EmbeddedPostgres | None) -> None:
+        """Start the private PostgreSQL again whenever it ends by itself."""
+        while embedded is not None:
+            code = await embedded.wait()
+            log.error("database_ended", exit_code=code)
+            try:
+                await embedded.start()
+                log.info("database_restarted")
+            except ContentHubError as fault:
+                log.error("database_not_started", error=str(fault))
+                await anyio.sleep(RESTART_PAUSE_SECONDS)
+
+    @asynccontextmanager
+    async def _creator_and_images(self, parts: Assembly) -> AsyncIterator[None]:
+        await parts.creator.start()
+        await parts.images.start()
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await parts.creator.stop(timedelta())
+                await parts.images.close()
+
+    def _parts(self, parts: Assembly, health: Health) -> Parts:
+        return Parts(
+            submit=parts.submit,
+            steer=parts.steer,
+            review=parts.review,
+            views=parts.views,
+            history=parts.flights,
+            accounts=parts.accounts,
+            clock=self._clock,
+            slots=parts.slots,
+            waiting=parts.queue.count,
+            changed=lambda: self._changed,
+            health=health.report,
+            config=self._config,
+            version=wire.Version(version=__version__, python=platform.python_version(), pid=os.getpid()),
+        )
+
+    def _config(self) -> list[wire.ConfigEntry]:
+        return [
+            wire.ConfigEntry(key=str(entry["key"]), value=entry["value"], origin=str(entry.get("origin", "default")))
+            for entry in describe(self._loaded, show_origin=True)
+        ]
+

@@ -1,0 +1,94 @@
+"""The life of a content: the article that came out of a task, one per task.
+
+``pending_review`` waits for a person; ``approved`` may be published; ``rejected`` never is (a person may still
+change their mind); ``published`` means at least one target has it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from contenthubd.domain.errors import Conflict
+
+
+class ContentState(StrEnum):
+    """The words on the wire, in the tables and in the docs."""
+
+    PENDING_REVIEW = "pending_review"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    PUBLISHED = "published"
+
+
+class ContentEvent(StrEnum):
+    """What can happen to a content."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    PUBLISHED = "published"
+
+
+CONTENT_TRANSITIONS: Final[dict[tuple[ContentState, ContentEvent], ContentState]] = {
+    (ContentState.PENDING_REVIEW, ContentEvent.APPROVED): ContentState.APPROVED,
+    (ContentState.PENDING_REVIEW, ContentEvent.REJECTED): ContentState.REJECTED,
+    (ContentState.APPROVED, ContentEvent.REJECTED): ContentState.REJECTED,
+    (ContentState.APPROVED, ContentEvent.PUBLISHED): ContentState.PUBLISHED,
+    (ContentState.REJECTED, ContentEvent.APPROVED): ContentState.APPROVED,
+    (ContentState.PUBLISHED, ContentEvent.PUBLISHED): ContentState.PUBLISHED,
+}
+
+
+def content_step(state: ContentState, event: ContentEvent) -> ContentState:
+    """The state that ``event`` leads to; Conflict for an empty cell."""
+    try:
+        return CONTENT_TRANSITIONS[state, event]
+    except KeyError:
+        raise Conflict(f"A content that is {state} cannot be {event}.") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One image of a content. ``path`` is relative to the image directory once it was fetched."""
+
+    position: int
+    url: str
+    prompt: str
+    state: str
+    path: str | None = None
+    media_type: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewContent:
+    """What settle writes beside the completed task."""
+
+    content_id: UUID
+    title: str
+    body: str
+    approved: bool
+    images: tuple[tuple[str, str], ...]
+    """(url, prompt) in the article's order."""
+    publication_ids: tuple[tuple[UUID, str], ...]
+    """(publication id, target): the pool entries to make if the content is approved at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """One row of the content table."""
+
+    content_id: UUID
+    task_id: UUID
+    account_id: UUID
+    account: str
+    state: ContentState
+    title: str
+    body: str
+    created_at: datetime
+    topic: str = ""
+    reviewed_at: datetime | None = None
+    reviewed_by: str | None = None
+    review_reason: str | None = None
+    images: tuple[Image, ...] = ()

@@ -1,0 +1,109 @@
+"""What can go wrong, as one tree. Every error tells what happened, why, and what to do.
+
+ContentHubError
+├── InvalidInput          a request or a value is not acceptable          (exit 2, HTTP 422)
+│   ├── InvalidConfig     the configuration holds one or more faults      (exit 2)
+│   └── AmbiguousId       an id prefix fits more than one row             (exit 2, HTTP 409)
+├── NotFound              no such task, content, account …                (exit 3, HTTP 404)
+├── Conflict              the state does not allow it                     (exit 6, HTTP 409)
+├── Unavailable           something we need does not answer just now      (exit 5, HTTP 503)
+│   └── DatabaseUnavailable
+├── StateDirectoryError   our own directory cannot be used (taken, read-only, full, other version)
+├── PublishFailed         a target refused or could not be reached
+└── FetchFailed           an image could not be fetched
+"""
+
+
+class ContentHubError(Exception):
+    """Base of all expected errors: ``what`` happened, ``why``, and ``fix`` (what to do), each one sentence."""
+
+    code = "error"
+    exit_code = 1
+    http_status = 500
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.what, self.why, self.fix) if part)
+
+
+class InvalidInput(ContentHubError):
+    """A value from outside is refused; nothing was changed."""
+
+    code = "invalid_input"
+    exit_code = 2
+    http_status = 422
+
+
+class InvalidConfig(InvalidInput):
+    """All faults of the configuration at once, one per line of ``faults``."""
+
+    code = "invalid_config"
+
+    def __init__(self, faults: list[str], *, fix: str = "") -> None:
+        plural = "s" if len(faults) != 1 else ""
+        super().__init__(f"The configuration has {len(faults)} fault{plural}.", why="\n".join(faults), fix=fix)
+        self.faults = faults
+
+
+class NotFound(ContentHubError):
+    """Nothing with this id or name exists."""
+
+    code = "not_found"
+    exit_code = 3
+    http_status = 404
+
+
+class AmbiguousId(InvalidInput):
+    """An id prefix fits several rows; more characters are needed."""
+
+    code = "ambiguous_id"
+    http_status = 409
+
+
+class Conflict(ContentHubError):
+    """The row's present state does not allow what was asked."""
+
+    code = "conflict"
+    exit_code = 6
+    http_status = 409
+
+
+class Unavailable(ContentHubError):
+    """Something we depend on does not answer just now; trying again later is right."""
+
+    code = "unavailable"
+    exit_code = 5
+    http_status = 503
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL does not answer or went away in the middle."""
+
+    code = "database_unavailable"
+
+
+class StateDirectoryError(ContentHubError):
+    """The state directory is taken, read-only, full, or of another PostgreSQL major version."""
+
+    code = "state_directory"
+
+
+class PublishFailed(ContentHubError):
+    """A publishing target refused the content or could not be reached."""
+
+    code = "publish_failed"
+
+
+class FetchFailed(ContentHubError):
+    """An image could not be fetched; ``final`` when another try cannot help."""
+
+    code = "fetch_failed"
+
+    def __init__(self, what: str, *, final: bool = False) -> None:
+        super().__init__(what)
+        self.final = final

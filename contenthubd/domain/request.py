@@ -1,0 +1,151 @@
+"""From what a person asks to what the creator is told: checked, resolved and composed once, at submit.
+
+Audience and tone reach no prompt of the creator when they are given as its options, so they are written into the
+requirements. The result travels as one argument of a command line: Linux allows 131,071 bytes for one, counted
+here in the final composed form, option name and mark included.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from contenthubd.domain.account import Account
+from contenthubd.domain.attempt import MARK_LENGTH
+from contenthubd.domain.errors import InvalidInput
+from contenthubd.domain.task import Mode
+
+MAX_TOPIC_CHARS: Final = 500
+MAX_ARGUMENT_BYTES: Final = 131_071
+MAX_KEYWORDS: Final = 20
+MAX_IDEMPOTENCY_KEY_CHARS: Final = 200
+DEFAULT_MIN_CHARS: Final = 800
+DEFAULT_MAX_CHARS: Final = 3000
+DEFAULT_PRIORITY: Final = 5
+_LINE_BREAK: Final = re.compile(r"[\n\r\x85\u2028\u2029]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One topic as asked for; None means "as the account or the configuration says"."""
+
+    topic: str
+    keywords: Sequence[str] = ()
+    requirements: str = ""
+    category: str = ""
+    tone: str | None = None
+    audience: str | None = None
+    min_chars: int = DEFAULT_MIN_CHARS
+    max_chars: int = DEFAULT_MAX_CHARS
+    priority: int = DEFAULT_PRIORITY
+    mode: Mode | None = None
+    auto_approve: bool | None = None
+    max_retries: int | None = None
+    timeout_seconds: float | None = None
+    idempotency_key: str | None = None
+
+
+def check(request: Request) -> list[str]:
+    """Every fault of a request, one sentence each; an empty list means it is acceptable."""
+    faults = [*_topic_faults(request.topic), *_number_faults(request), *_keyword_faults(request.keywords)]
+    texts = {
+        "requirements": request.requirements,
+        "tone": request.tone or "",
+        "audience": request.audience or "",
+        "category": request.category,
+        "keywords": " ".join(request.keywords),
+        "idempotency key": request.idempotency_key or "",
+    }
+    faults += [f"The {name} {fault}" for name, text in texts.items() for fault in _text_faults(text)]
+    if request.idempotency_key is not None and not 1 <= len(request.idempotency_key) <= MAX_IDEMPOTENCY_KEY_CHARS:
+        faults.append(f"The idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters.")
+    return faults
+
+
+def compose(request: Request, account: Account) -> str:
+    """The requirements the creator will see, without the mark; InvalidInput if they do not fit into one argument."""
+    tone = request.tone if request.tone is not None else account.tone
+    audience = request.audience if request.audience is not None else account.audience
+    parts = (
+        ("", account.requirements),
+        ("", request.requirements),
+        ("分类：", request.category),
+        ("目标读者：", audience),
+        ("语气：", tone),
+        ("篇幅：", f"{request.min_chars}–{request.max_chars} 字"),
+    )
+    text = "\n".join(label + part.strip() for label, part in parts if part.strip())
+    size = len(f"--requirements={text}\n".encode()) + MARK_LENGTH
+    if size > MAX_ARGUMENT_BYTES:
+        raise InvalidInput(
+            f"The requirements take {size:,} bytes together with the account's defaults.",
+            why=f"One argument of a command line holds at most {MAX_ARGUMENT_BYTES:,} bytes.",
+            fix="Shorten the requirements.",
+        )
+    return text
+
+
+def resolve_auto_approve(request: Request, account: Account, configured: bool) -> bool:
+    """Task before account before configuration."""
+    for value in (request.auto_approve, account.auto_approve):
+        if value is not None:
+            return value
+    return configured
+
+
+def resolve_mode(request: Request, account: Account, configured: Mode) -> Mode:
+    """Task before account before configuration."""
+    return request.mode or account.mode or configured
+
+
+def _topic_faults(topic: str) -> list[str]:
+    faults = []
+    if not topic.strip():
+        faults.append("The topic is empty.")
+    if len(topic) > MAX_TOPIC_CHARS:
+        faults.append(f"The topic has {len(topic):,} characters; at most {MAX_TOPIC_CHARS} are possible.")
+    if _LINE_BREAK.search(topic):
+        faults.append("The topic holds a line break; a topic is one line, longer wishes belong into the requirements.")
+    return faults + [f"The topic {fault}" for fault in _text_faults(topic.replace("\r", ""))]
+
+
+def _keyword_faults(keywords: Sequence[str]) -> list[str]:
+    faults = []
+    if len(keywords) > MAX_KEYWORDS:
+        faults.append(f"There are {len(keywords)} keywords; at most {MAX_KEYWORDS} are possible.")
+    for word in keywords:
+        if "," in word or not word.strip():
+            faults.append(f"The keyword {word[:40]!r} is empty or holds a comma, which separates keywords.")
+        if _LINE_BREAK.search(word):
+            faults.append(f"The keyword {word[:40]!r} holds a line break.")
+    size = len(f"--keywords={','.join(keywords)}".encode(errors="surrogatepass"))
+    if size > MAX_ARGUMENT_BYTES:
+        faults.append(f"The keywords take {size:,} bytes; one argument holds at most {MAX_ARGUMENT_BYTES:,}.")
+    return faults
+
+
+def _text_faults(text: str) -> list[str]:
+    faults = []
+    control = _CONTROL.search(text.replace("\r\n", "\n"))
+    if control:
+        faults.append(f"holds the control character U+{ord(control.group()):04X}, which no article needs.")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        faults.append("holds half a character (a lone surrogate), which cannot be written as UTF-8.")
+    return faults
+
+
+def _number_faults(request: Request) -> list[str]:
+    faults = []
+    if not 1 <= request.priority <= 10:
+        faults.append(f"The priority {request.priority} is not between 1 (first) and 10 (last).")
+    if not 1 <= request.min_chars <= request.max_chars <= 100_000:
+        faults.append(
+            f"The length {request.min_chars} to {request.max_chars} characters is not possible: "
+            "1 ≤ minimum ≤ maximum ≤ 100,000."
+        )
+    if request.max_retries is not None and not 0 <= request.max_retries <= 20:
+        faults.append(f"The number of retries {request.max_retries} is not between 0 and 20.")
+    if request.timeout_seconds is not None and not 1 <= request.timeout_seconds <= 86_400:
+        faults.append(f"The timeout of {request.timeout_seconds:g} seconds is not between 1 and 86,400.")
+    return faults

@@ -1,0 +1,78 @@
+"""How the daemon and everything it needs are doing, in words a person can act on."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import anyio
+from sqlalchemy import text
+
+from contenthubd import __version__
+from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.assembly import Assembly
+from contenthubd.control import wire
+from contenthubd.domain.errors import DatabaseUnavailable
+from contenthubd.ports import Clock, Stage
+from contenthubd.runtime.loop import Loop
+
+PATIENCE_SECONDS: Final = 1.0
+_PING: Final = text("SELECT 1")
+
+
+class Health:
+    """Reports; never fails, and never waits for the database longer than a second."""
+
+    def __init__(
+        self,
+        parts: Assembly,
+        database: Database,
+        embedded: EmbeddedPostgres | None,
+        loops: Mapping[Stage, Loop],
+        clock: Clock,
+        began: datetime,
+    ) -> None:
+        self._parts = parts
+        self._database = database
+        self._embedded = embedded
+        self._loops = loops
+        self._clock = clock
+        self._began = began
+
+    async def report(self) -> wire.Health:
+        """The state of every part, with what to do about each fault."""
+        faults: list[wire.HealthFault] = []
+        unreachable = await self._database_fault()
+        if unreachable:
+            hint = "Work goes on by itself when PostgreSQL is back."
+            faults.append(wire.HealthFault(part="database", what=unreachable, hint=hint))
+        sick = self._parts.dispatch.sick
+        if sick is not None:
+            faults.append(wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint))
+        for loop in self._loops.values():
+            if loop.failures and not unreachable:
+                faults.append(wire.HealthFault(part=loop.name, what=loop.last_error, hint="Look at the daemon's log."))
+        kind = "embedded" if self._embedded else "server"
+        return wire.Health(
+            status="degraded" if faults else "ok",
+            version=__version__,
+            uptime_seconds=round((self._clock.now() - self._began).total_seconds(), 1),
+            database={"kind": kind, "reachable": not unreachable, "pid": self._embedded.pid if self._embedded else None},
+            queue={"kind": "memory", "waiting": await self._parts.queue.count()},
+            creator=self._parts.creator.health(),
+            pipeline={
+                "slots_used": self._parts.slots.used,
+                "slots_total": self._parts.slots.total,
+                "attempts_running": self._parts.attempts.running,
+            },
+            faults=faults,
+        )
+
+    async def _database_fault(self) -> str:
+        with anyio.move_on_after(PATIENCE_SECONDS):
+            try:
+                await self._database.rows(_PING)
+            except DatabaseUnavailable as fault:
+                return str(fault)
+            return ""
+        return f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} second."

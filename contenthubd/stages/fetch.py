@@ -1,0 +1,66 @@
+"""Fetch: bring images here before their provider's addresses die. A lost image never loses an article."""
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from contenthubd.domain.errors import FetchFailed
+from contenthubd.domain.retry import RetryPolicy
+from contenthubd.ports import Clock, DueImage, ImageSource, ImageStore, Stage, Wake
+
+IDLE: Final = timedelta(seconds=30)
+LIMIT: Final = 10
+log = structlog.get_logger(__name__)
+
+
+class Fetch:
+    """Due images, one after another; publishing is woken since it waits for them."""
+
+    def __init__(
+        self,
+        images: ImageStore,
+        source: ImageSource,
+        clock: Clock,
+        wake: Wake,
+        *,
+        policy: RetryPolicy,
+        max_retries: int,
+    ) -> None:
+        self._images = images
+        self._source = source
+        self._clock = clock
+        self._wake = wake
+        self._policy = policy
+        self._max_retries = max_retries
+
+    async def tick(self) -> timedelta:
+        """A page of due images; wait for the next one."""
+        now = self._clock.now()
+        due, following = await self._images.due_images(now, LIMIT)
+        for image in due:
+            await self._fetch(image)
+        if due:
+            self._wake(Stage.PUBLISH)
+            return timedelta()
+        return IDLE if following is None else min(max(following - now, timedelta()), IDLE)
+
+    async def _fetch(self, image: DueImage) -> None:
+        try:
+            path, media_type, size = await self._source.fetch(image.url, image.content_id, image.position)
+        except FetchFailed as fault:
+            await self._failed(image, fault)
+        else:
+            await self._images.image_fetched(image, path, media_type, size, self._clock.now())
+
+    async def _failed(self, image: DueImage, fault: FetchFailed) -> None:
+        now = self._clock.now()
+        over = fault.final or image.tries >= self._max_retries
+        retry_at = None if over else self._policy.retry_at(image.tries + 1, now, self._clock.random())
+        log.warning(
+            "image_lost" if over else "image_failed",
+            content_id=str(image.content_id),
+            position=image.position,
+            cause=str(fault),
+        )
+        await self._images.image_failed(image, str(fault), retry_at, now)

@@ -1,0 +1,35 @@
+"""Promote: tasks whose retry time has come go back into the queue."""
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from contenthubd.ports import Clock, Stage, TaskQueue, TaskStore, Wake
+
+IDLE: Final = timedelta(seconds=30)
+LIMIT: Final = 500
+log = structlog.get_logger(__name__)
+
+
+class Promote:
+    """``retrying`` → ``pending``."""
+
+    def __init__(self, tasks: TaskStore, queue: TaskQueue, clock: Clock, wake: Wake) -> None:
+        self._tasks = tasks
+        self._queue = queue
+        self._clock = clock
+        self._wake = wake
+
+    async def tick(self) -> timedelta:
+        """Promote what is due; wait for the next one."""
+        now = self._clock.now()
+        promoted, following = await self._tasks.promote(now, LIMIT)
+        for task_id, rank in promoted:
+            await self._queue.put(task_id, rank)
+        if promoted:
+            log.info("tasks_promoted", count=len(promoted))
+            self._wake(Stage.DISPATCH)
+        if following is None:
+            return IDLE
+        return min(max(following - now, timedelta()), IDLE)

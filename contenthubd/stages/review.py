@@ -1,0 +1,34 @@
+"""Review: a person approves a content, which puts it into the pool, or rejects it, which takes it out again."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from contenthubd.domain.content import ContentEvent, ContentState, content_step
+from contenthubd.domain.errors import Conflict
+from contenthubd.ports import Clock, PublicationStore, Stage, Wake
+
+log = structlog.get_logger(__name__)
+
+
+class Review:
+    """Decisions about contents."""
+
+    def __init__(self, pool: PublicationStore, clock: Clock, wake: Wake, *, targets: Sequence[str]) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._wake = wake
+        self._targets = targets
+
+    async def __call__(
+        self, content_id: UUID, state: ContentState, event: ContentEvent, *, by: str, reason: str
+    ) -> None:
+        """Decide about a content that was seen in ``state``; Conflict if the state does not allow it (any more)."""
+        content_step(state, event)
+        pool = [(self._clock.new_id(), target) for target in self._targets] if event is ContentEvent.APPROVED else []
+        won = await self._pool.review(content_id, event, by=by, reason=reason, now=self._clock.now(), pool=pool)
+        if not won:
+            raise Conflict("The content changed in the meantime.", fix="Look at it again, then decide.")
+        log.info("content_reviewed", content_id=str(content_id), decision=event, by=by)
+        self._wake(Stage.PUBLISH)

@@ -1,0 +1,248 @@
+"""Settle: the only writer of results. One function turns an outcome into one write.
+
+``decide`` is pure: the same task, outcome and time give the same settlement. A charged failure uses up a retry; what
+was the creator's or the daemon's fault does not, but a task over which three of them died is parked as poison.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+import structlog
+
+from contenthubd.domain.article import title_of, without_mark
+from contenthubd.domain.attempt import mark_of
+from contenthubd.domain.content import NewContent
+from contenthubd.domain.outcome import (
+    PERMANENT,
+    UNCHARGED,
+    Accepted,
+    ErrorKind,
+    Failed,
+    Interrupted,
+    Outcome,
+    Sick,
+    Succeeded,
+    TimedOut,
+    Unknown,
+)
+from contenthubd.domain.retry import RetryPolicy
+from contenthubd.domain.task import Mode, Task, TaskEvent, TaskState, step
+from contenthubd.ports import Clock, Fact, Settlement, Stage, TaskStore, Wake
+from contenthubd.stages.slots import Slots
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What settling needs to know of the configuration."""
+
+    retry: RetryPolicy
+    poison_limit: int
+    targets: Sequence[str]
+    """Where an approved content is published; empty: nowhere by itself."""
+
+
+class Settle:
+    """Writes outcomes; wakes the stages that go on from there."""
+
+    def __init__(self, tasks: TaskStore, clock: Clock, rules: Rules, slots: Slots, wake: Wake) -> None:
+        self._tasks = tasks
+        self._clock = clock
+        self.rules = rules
+        self._slots = slots
+        self._wake = wake
+
+    async def __call__(
+        self, task: Task, outcome: Outcome, *, attempt: int | None = None, owner: str | None = None, died: bool = False
+    ) -> bool:
+        """Settle ``attempt`` (default: the task's present one); False if the task had moved on meanwhile."""
+        number = task.attempt if attempt is None else attempt
+        settlement = decide(task, number, outcome, self.rules, self._clock, owner=owner, died=died)
+        won = await self._tasks.settle(settlement)
+        told = log.info if won else log.warning
+        told(
+            "task_settled" if won else "settle_lost",
+            task_id=str(task.task_id),
+            attempt=number,
+            outcome=settlement.outcome,
+            state=settlement.enters,
+            error_kind=settlement.error_kind,
+            error=settlement.error,
+        )
+        if won:
+            self._ring(settlement)
+        return won
+
+    async def started(self, task: Task) -> bool:
+        """The creator began to work on a submitted task."""
+        return await self._tasks.settle(
+            Settlement(
+                task_id=task.task_id,
+                attempt=task.attempt,
+                task_attempt=task.attempt,
+                leaves=task.state,
+                enters=step(task.state, TaskEvent.STARTED),
+                event=TaskEvent.STARTED,
+                at=self._clock.now(),
+                ends_attempt=False,
+                facts=(Fact("task_started"),),
+            )
+        )
+
+    def _ring(self, settlement: Settlement) -> None:
+        if settlement.ends_attempt:
+            self._slots.give_back()
+        if settlement.enters is TaskState.SUBMITTED:
+            self._wake(Stage.POLL)
+        if settlement.enters is TaskState.RETRYING:
+            self._wake(Stage.PROMOTE)
+        if settlement.enters is TaskState.PENDING:
+            self._wake(Stage.DISPATCH)
+        if settlement.content is not None:
+            self._wake(Stage.FETCH)
+            self._wake(Stage.PUBLISH)
+
+
+def decide(
+    task: Task, attempt: int, outcome: Outcome, rules: Rules, clock: Clock, *, owner: str | None, died: bool = False
+) -> Settlement:
+    """What is written for an outcome of ``attempt``."""
+    base = _Base(task, attempt, clock.now(), owner)
+    match outcome:
+        case Accepted(creator_task_id):
+            data = {"attempt": attempt, "creator_task_id": creator_task_id}
+            fact = Fact("task_accepted", data)
+            return base.write(TaskEvent.ACCEPTED, "accepted", facts=(fact,), ends_attempt=False, creator_task_id=creator_task_id)
+        case Succeeded():
+            return _succeeded(base, outcome, rules, clock)
+        case Failed():
+            return _failed(base, outcome, rules, clock, died=died or outcome.kind is ErrorKind.WORKER_GONE)
+        case TimedOut(cause):
+            return _failed(base, Failed(ErrorKind.TIMED_OUT, cause), rules, clock, died=died)
+        case Unknown(cause):
+            return _failed(base, Failed(ErrorKind.CREATE_UNANSWERED, cause), rules, clock, died=died)
+        case Sick(kind, cause):
+            fact = Fact("task_released", {"attempt": attempt, "kind": kind, "cause": cause})
+            return base.write(TaskEvent.RELEASED, "creator_sick", facts=(fact,), kind=kind, cause=cause)
+        case Interrupted():
+            if died and task.deaths + 1 >= rules.poison_limit:
+                return _failed(base, Failed(ErrorKind.POISON, _POISON), rules, clock, died=True)
+            fact = Fact("task_released", {"attempt": attempt, "cause": "died" if died else "stopped"})
+            return base.write(TaskEvent.RELEASED, "interrupted", facts=(fact,), died=died)
+        case _:
+            assert_never(outcome)
+
+
+_POISON = "The daemon or the creator's worker died too often while working on this task."
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What every settlement of one attempt has in common."""
+
+    task: Task
+    attempt: int
+    now: datetime
+    owner: str | None
+
+    def write(
+        self,
+        event: TaskEvent,
+        outcome: str,
+        *,
+        facts: tuple[Fact, ...],
+        ends_attempt: bool = True,
+        abandons: bool = False,
+        charged: bool = False,
+        died: bool = False,
+        run_at: datetime | None = None,
+        creator_task_id: str | None = None,
+        kind: ErrorKind | None = None,
+        cause: str | None = None,
+        failed: Failed | None = None,
+        content: NewContent | None = None,
+        creator_ended_at: datetime | None = None,
+    ) -> Settlement:
+        return Settlement(
+            task_id=self.task.task_id,
+            attempt=self.attempt,
+            task_attempt=self.task.attempt,
+            leaves=self.task.state,
+            enters=step(self.task.state, event),
+            event=event,
+            at=self.now,
+            owner=self.owner,
+            ends_attempt=ends_attempt,
+            abandons=abandons,
+            charged=charged,
+            died=died,
+            outcome=outcome,
+            run_at=run_at,
+            creator_task_id=creator_task_id or (failed.creator_task_id if failed else None),
+            error_kind=failed.kind if failed else kind,
+            error=failed.cause if failed else cause,
+            exit_code=failed.exit_code if failed else None,
+            stderr_tail=failed.stderr_tail if failed else "",
+            creator_ended_at=creator_ended_at,
+            content=content,
+            facts=facts,
+        )
+
+
+def _succeeded(base: _Base, outcome: Succeeded, rules: Rules, clock: Clock) -> Settlement:
+    task = base.task
+    body, echoed = without_mark(outcome.article, mark_of(task.task_id, base.attempt))
+    if not body.strip():
+        failed = Failed(ErrorKind.ARTICLE_EMPTY, "The creator finished, but its article is empty.")
+        return _failed(base, failed, rules, clock, died=False)
+    targets = rules.targets if task.auto_approve else ()
+    content = NewContent(
+        content_id=clock.new_id(),
+        title=title_of(body, task.topic),
+        body=body,
+        approved=task.auto_approve,
+        images=tuple((picture.url, picture.prompt) for picture in outcome.pictures),
+        publication_ids=tuple((clock.new_id(), target) for target in targets),
+    )
+    late = base.attempt != task.attempt or task.state not in (TaskState.SUBMITTED, TaskState.RUNNING)
+    facts = [Fact("task_completed", {"attempt": base.attempt, "late": late, "chars": len(body)})]
+    if echoed:
+        facts.append(Fact("mark_removed", {"attempt": base.attempt}))
+    facts.append(Fact("content_approved" if task.auto_approve else "content_awaits_review", {"by": "auto"}))
+    return base.write(
+        TaskEvent.SUCCEEDED_LATE if late else TaskEvent.SUCCEEDED,
+        "succeeded",
+        facts=tuple(facts),
+        creator_task_id=outcome.creator_task_id,
+        creator_ended_at=outcome.ended_at,
+        content=content,
+    )
+
+
+def _failed(base: _Base, failed: Failed, rules: Rules, clock: Clock, *, died: bool) -> Settlement:
+    task = base.task
+    timed_out = failed.kind is ErrorKind.TIMED_OUT
+    if died and task.deaths + 1 >= rules.poison_limit:
+        failed = Failed(ErrorKind.POISON, f"{_POISON} Last: {failed.cause}", failed.exit_code, failed.stderr_tail)
+    charged = failed.kind not in UNCHARGED
+    over = failed.kind in PERMANENT or (charged and task.retry_count >= task.max_retries)
+    event = TaskEvent.FAILED if not over else TaskEvent.TIMED_OUT if timed_out else TaskEvent.GAVE_UP
+    run_at = None
+    if not over:
+        run_at = rules.retry.retry_at(task.retry_count + 1, base.now, clock.random()) if charged else base.now
+    abandons = timed_out and task.mode is Mode.ASYNC
+    data = {"attempt": base.attempt, "kind": failed.kind, "cause": failed.cause, "charged": charged, "run_at": run_at}
+    return base.write(
+        event,
+        "timed_out" if timed_out else "failed",
+        facts=(Fact("task_gave_up" if over else "attempt_failed", data),),
+        ends_attempt=not abandons,
+        abandons=abandons,
+        charged=charged,
+        died=died,
+        run_at=run_at,
+        failed=failed,
+    )

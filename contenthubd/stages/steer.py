@@ -1,0 +1,49 @@
+"""Steer: what a person does to one task: cancel it, or try a final one again (revive)."""
+
+from uuid import UUID
+
+import structlog
+
+from contenthubd.domain.errors import Conflict
+from contenthubd.domain.task import Task, TaskEvent, step
+from contenthubd.ports import Clock, Stage, TaskQueue, TaskStore, Wake
+from contenthubd.stages.attempt import Attempts
+
+log = structlog.get_logger(__name__)
+
+
+class Steer:
+    """Cancel and revive."""
+
+    def __init__(self, tasks: TaskStore, queue: TaskQueue, attempts: Attempts, clock: Clock, wake: Wake) -> None:
+        self._tasks = tasks
+        self._queue = queue
+        self._attempts = attempts
+        self._clock = clock
+        self._wake = wake
+
+    async def cancel(self, task_id: UUID, *, by: str) -> Task:
+        """Cancel a task that is not final; Conflict. Our own child is killed, the creator's worker goes on."""
+        cancelled = await self._tasks.cancel(task_id, self._clock.now(), by)
+        if cancelled is None:
+            raise await self._refusal(task_id, TaskEvent.CANCELLED)
+        await self._queue.remove(task_id)
+        self._attempts.interrupt(task_id)
+        log.info("task_cancelled", task_id=str(task_id), by=by)
+        self._wake(Stage.POLL)
+        return cancelled
+
+    async def revive(self, task_id: UUID, *, by: str) -> Task:
+        """Try a failed, timed out or cancelled task again; Conflict."""
+        revived = await self._tasks.revive(task_id, self._clock.now(), by)
+        if revived is None:
+            raise await self._refusal(task_id, TaskEvent.REVIVED)
+        await self._queue.put(task_id, revived.rank)
+        log.info("task_revived", task_id=str(task_id), by=by)
+        self._wake(Stage.DISPATCH)
+        return revived
+
+    async def _refusal(self, task_id: UUID, event: TaskEvent) -> Conflict:
+        """Why the write lost: what the present state says, else that it changed between two looks."""
+        step((await self._tasks.get(task_id)).state, event)
+        return Conflict("The task changed in the meantime.", fix=f"Look again: contenthubctl task status {task_id}")

@@ -1,0 +1,128 @@
+"""Submit: check everything, resolve everything, store the tasks in one transaction, put their ids into the queue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from contenthubd.domain.account import Account
+from contenthubd.domain.errors import InvalidInput
+from contenthubd.domain.request import Request, check, compose, resolve_auto_approve, resolve_mode
+from contenthubd.domain.task import Mode, NewTask, Task, TaskState
+from contenthubd.ports import AccountStore, Clock, NewBatch, Stage, TaskQueue, TaskStore, Wake
+
+log = structlog.get_logger(__name__)
+
+
+class InvalidRequests(InvalidInput):
+    """Some requests cannot be accepted; ``faults`` are (index, sentence), nothing was stored."""
+
+    def __init__(self, faults: list[tuple[int, str]], total: int) -> None:
+        if total == 1:
+            super().__init__("The task was not accepted.", why=" ".join(sentence for _, sentence in faults))
+        else:
+            count = len({index for index, _ in faults})
+            super().__init__(f"{count} of {total} tasks cannot be accepted; nothing was submitted.")
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """The configuration's part of what is resolved at submit."""
+
+    mode: Mode
+    auto_approve: bool
+    max_retries: int
+    timeout: timedelta
+
+
+class Submit:
+    """Tasks from requests of one account."""
+
+    def __init__(
+        self, tasks: TaskStore, accounts: AccountStore, queue: TaskQueue, clock: Clock, defaults: Defaults, wake: Wake
+    ) -> None:
+        self._tasks = tasks
+        self._accounts = accounts
+        self._queue = queue
+        self._clock = clock
+        self.defaults = defaults
+        self._wake = wake
+
+    async def __call__(
+        self, account: str, requests: Sequence[Request], *, batch: bool = False, key: str | None = None
+    ) -> list[tuple[Task, bool]]:
+        """Store the tasks of one account; each with whether it is new. NotFound, InvalidRequests.
+
+        Without ``batch`` the key is the one request's own; with it, it is the batch's.
+        """
+        found, prepared = await self._prepare(account, requests)
+        new_batch = None
+        if batch:
+            new_batch = NewBatch(
+                batch_id=self._clock.new_id(),
+                account_id=found.account_id,
+                created_at=self._clock.now(),
+                idempotency_key=key,
+            )
+        made = [self._new_task(found, request, text, new_batch, key) for request, text in prepared]
+        ids = {task.task_id for task in made}
+        stored = await self._tasks.submit(made, new_batch)
+        for task in stored:
+            if task.state is TaskState.PENDING:
+                await self._queue.put(task.task_id, task.rank)
+        self._wake(Stage.DISPATCH)
+        log.info("tasks_submitted", account=account, count=len(stored), batch_id=new_batch and str(new_batch.batch_id))
+        return [(task, task.task_id in ids) for task in stored]
+
+    async def check(self, account: str, requests: Sequence[Request]) -> None:
+        """Only say what is at fault: NotFound, InvalidRequests."""
+        await self._prepare(account, requests)
+
+    async def _prepare(self, account: str, requests: Sequence[Request]) -> tuple[Account, list[tuple[Request, str]]]:
+        found = await self._accounts.by_name(account)
+        faults: list[tuple[int, str]] = []
+        prepared: list[tuple[Request, str]] = []
+        for index, request in enumerate(requests):
+            wrong = check(request)
+            if not wrong:
+                try:
+                    prepared.append((request, compose(request, found)))
+                except InvalidInput as fault:
+                    wrong = [str(fault)]
+            faults += [(index, sentence) for sentence in wrong]
+        if faults:
+            raise InvalidRequests(faults, len(requests))
+        return found, prepared
+
+    def _new_task(
+        self, account: Account, request: Request, text: str, batch: NewBatch | None, key: str | None
+    ) -> NewTask:
+        defaults = self.defaults
+        timeout = defaults.timeout
+        if request.timeout_seconds is not None:
+            timeout = timedelta(seconds=request.timeout_seconds)
+        return NewTask(
+            task_id=self._clock.new_id(),
+            account_id=account.account_id,
+            batch_id=batch.batch_id if batch else None,
+            mode=resolve_mode(request, account, defaults.mode),
+            topic=request.topic,
+            requirements=text,
+            keywords=tuple(word.strip() for word in request.keywords),
+            min_chars=request.min_chars,
+            max_chars=request.max_chars,
+            priority=request.priority,
+            auto_approve=resolve_auto_approve(request, account, defaults.auto_approve),
+            max_retries=defaults.max_retries if request.max_retries is None else request.max_retries,
+            timeout=timeout,
+            created_at=self._clock.now(),
+            idempotency_key=request.idempotency_key or (key if batch is None else None),
+        )
+
+
+def batch_of(stored: Sequence[tuple[Task, bool]]) -> UUID | None:
+    """The batch the tasks belong to."""
+    return stored[0][0].batch_id if stored else None

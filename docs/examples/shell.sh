@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# `make shell`: your own shell, with contenthubctl on PATH and pointed at the daemon of `make run`.
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+
+echo "contenthubctl talks to $CONTENTHUBD_SOCKET here. Leave with 'exit'."
+exec "${SHELL:-/bin/bash}"
