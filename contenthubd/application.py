@@ -97,7 +97,7 @@ class DaemonApplication:
             event = self._parts.changed()
             reply = await self._waited(found, batch_id, wanted.since)
             left = until - self._parts.clock.now()
-            if reply.changed and reply.cursor != wanted.since or reply.settled or left <= timedelta():
+            if (reply.changed and reply.cursor != wanted.since) or reply.settled or left <= timedelta():
                 return reply
             with anyio.move_on_after(min(left, LOOK_AGAIN).total_seconds()):
                 await event.wait()
@@ -204,7 +204,9 @@ class DaemonApplication:
             return await self._find("batch", fragment)
         last = await self._parts.views.last_batch()
         if last is None:
-            raise NotFound("Nothing was submitted as a batch yet.", fix="Submit one with: contenthubctl content batch-generate")
+            raise NotFound(
+                "Nothing was submitted as a batch yet.", fix="Submit one with: contenthubctl content batch-generate"
+            )
         return last
 
     async def _listing(self, noun: str, wanted: wire.TaskFilter | wire.ContentFilter) -> Listing:
@@ -290,7 +292,12 @@ def _task_view(row: Row, expected: float | None) -> wire.TaskView:
     if row["claimed_at"] and row["state"] in ("submitting", "submitted", "running"):
         deadline = row["claimed_at"] + timedelta(seconds=row["timeout_seconds"])
     attempts = [{**one, "charged": _charged(one)} for one in row.get("attempts", [])]
-    more = {"deadline_at": deadline, "expected_seconds": expected, "hint": _hint(row["error_kind"]), "attempts": attempts}
+    more = {
+        "deadline_at": deadline,
+        "expected_seconds": expected,
+        "hint": _hint(row["error_kind"]),
+        "attempts": attempts,
+    }
     return msgspec.convert(_shown({**row, **more}), wire.TaskView)
 
 

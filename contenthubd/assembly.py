@@ -95,114 +95,164 @@ def defaults_of(config: Config) -> Defaults:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every stage is built on."""
+
+    config: Config
+    clock: Clock
+    identity: Identity
+    wake: Wake
+    draining: Callable[[], bool]
+    tasks: PostgresTasks
+    flights: PostgresFlights
+    queue: MemoryQueue
+    creator: CommandCreator
+    slots: Slots
+
+    @property
+    def lease_length(self) -> timedelta:
+        """How long a claim holds without a heartbeat."""
+        return timedelta(seconds=self.config.tasks.lease_seconds)
+
+
 def assemble(
     config: Config, database: Database, clock: Clock, identity: Identity, wake: Wake, *, draining: Callable[[], bool]
 ) -> Assembly:
     """Build every part; raises StateDirectoryError if a directory cannot be used."""
-    image_root = config.state_dir / "images"
-    tasks, flights = PostgresTasks(database), PostgresFlights(database)
-    pool, pictures, accounts = (
-        PostgresPublications(database, image_root),
-        PostgresImages(database),
-        PostgresAccounts(database),
-    )
-    creator, queue = CommandCreator(_creator_settings(config), clock), MemoryQueue(config.queue.memory_size)
-    images = HttpImages(
-        image_root,
-        max_bytes=config.images.max_bytes,
-        timeout=timedelta(seconds=config.images.timeout_seconds),
-        allow_private_addresses=config.images.allow_private_addresses,
-    )
-    slots = Slots(config.tasks.max_concurrent, wake)
-    lease_length = timedelta(seconds=config.tasks.lease_seconds)
-    instance = config.creator.instance
-    settle = Settle(tasks, clock, rules_of(config), slots, wake)
-    attempts = Attempts(creator, flights, settle, clock, slots, wake, owner=identity.owner)
-    heartbeat = Heartbeat(flights, clock, wake, owner=identity.owner, instance=instance, length=lease_length)
-
-    def lease_for_claims() -> Lease | None:
-        return None if draining() else heartbeat.lease()
-
-    dispatch = Dispatch(
-        tasks,
-        flights,
-        queue,
-        creator,
+    base = Base(
+        config,
         clock,
-        slots,
-        lease=lease_for_claims,
-        start=attempts.start,
-        sync_when_down=config.creator.on_redis_down == "sync",
-    )
-    poll = Poll(
-        tasks,
-        flights,
-        flights,
-        creator,
-        creator,
-        settle,
-        attempts,
-        clock,
-        slots,
-        instance=instance,
-        interval=timedelta(seconds=config.tasks.poll_interval_seconds),
-        abandon=timedelta(seconds=config.creator.abandon_seconds),
-    )
-    promote = Promote(tasks, queue, clock, wake)
-    rescue = Rescue(
-        tasks,
-        flights,
-        creator,
-        creator,
-        settle,
-        clock,
-        slots,
+        identity,
         wake,
-        lease=heartbeat.lease,
-        state_id=identity.state_id,
-        every=lease_length / 2,
+        draining,
+        tasks=PostgresTasks(database),
+        flights=PostgresFlights(database),
+        queue=MemoryQueue(config.queue.memory_size),
+        creator=CommandCreator(_creator_settings(config), clock),
+        slots=Slots(config.tasks.max_concurrent, wake),
     )
-    fetch = Fetch(
-        pictures,
-        images,
-        clock,
-        wake,
-        policy=_policy(config.images.retry_delays_seconds, config.tasks.retry_jitter),
-        max_retries=config.images.max_retries,
-    )
-    publish = Publish(
-        pool,
-        {DIRECTORY_TARGET: DirectoryPublisher(config.published_dir)},
-        clock,
-        owner=identity.owner,
-        state_id=identity.state_id,
-        policy=_policy(config.publish.retry_delays_seconds, config.tasks.retry_jitter),
-        max_retries=config.publish.max_retries,
-    )
+    accounts = PostgresAccounts(database)
+    pool = PostgresPublications(database, config.state_dir / "images")
+    images = _image_source(config)
+    settle = Settle(base.tasks, clock, rules_of(config), base.slots, wake)
+    attempts = Attempts(base.creator, base.flights, settle, clock, base.slots, wake, owner=identity.owner)
+    heartbeat = _heartbeat(base)
+    dispatch, poll = _dispatch(base, heartbeat, attempts), _poll(base, settle, attempts)
     return Assembly(
-        creator=creator,
+        creator=base.creator,
         images=images,
-        queue=queue,
+        queue=base.queue,
         accounts=accounts,
-        flights=flights,
+        flights=base.flights,
         views=PostgresViews(database),
-        slots=slots,
+        slots=base.slots,
         settle=settle,
-        submit=Submit(tasks, accounts, queue, clock, defaults_of(config), wake),
-        steer=Steer(tasks, queue, attempts, clock, wake),
+        submit=Submit(base.tasks, accounts, base.queue, clock, defaults_of(config), wake),
+        steer=Steer(base.tasks, base.queue, attempts, clock, wake),
         review=Review(pool, clock, wake, targets=(DIRECTORY_TARGET,)),
         attempts=attempts,
         dispatch=dispatch,
         poll=poll,
         ticks={
             Stage.HEARTBEAT: heartbeat.tick,
-            Stage.RESCUE: rescue.tick,
-            Stage.PROMOTE: promote.tick,
+            Stage.RESCUE: _rescue(base, heartbeat, settle).tick,
+            Stage.PROMOTE: Promote(base.tasks, base.queue, clock, wake).tick,
             Stage.DISPATCH: dispatch.tick,
             Stage.POLL: poll.tick,
-            Stage.FETCH: fetch.tick,
-            Stage.PUBLISH: publish.tick,
+            Stage.FETCH: _fetch(base, PostgresImages(database), images).tick,
+            Stage.PUBLISH: _publish(base, pool).tick,
         },
+    )
+
+
+def _heartbeat(base: Base) -> Heartbeat:
+    return Heartbeat(
+        base.flights,
+        base.clock,
+        base.wake,
+        owner=base.identity.owner,
+        instance=base.config.creator.instance,
+        length=base.lease_length,
+    )
+
+
+def _dispatch(base: Base, heartbeat: Heartbeat, attempts: Attempts) -> Dispatch:
+    def lease() -> Lease | None:
+        return None if base.draining() else heartbeat.lease()
+
+    return Dispatch(
+        base.tasks,
+        base.flights,
+        base.queue,
+        base.creator,
+        base.clock,
+        base.slots,
+        lease=lease,
+        start=attempts.start,
+        sync_when_down=base.config.creator.on_redis_down == "sync",
+        refill=base.config.queue.memory_size + 1,
+    )
+
+
+def _poll(base: Base, settle: Settle, attempts: Attempts) -> Poll:
+    return Poll(
+        base.tasks,
+        base.flights,
+        base.flights,
+        base.creator,
+        base.creator,
+        settle,
+        attempts,
+        base.clock,
+        base.slots,
+        instance=base.config.creator.instance,
+        interval=timedelta(seconds=base.config.tasks.poll_interval_seconds),
+        abandon=timedelta(seconds=base.config.creator.abandon_seconds),
+    )
+
+
+def _rescue(base: Base, heartbeat: Heartbeat, settle: Settle) -> Rescue:
+    return Rescue(
+        base.tasks,
+        base.flights,
+        base.creator,
+        base.creator,
+        settle,
+        base.clock,
+        base.slots,
+        base.wake,
+        lease=heartbeat.lease,
+        state_id=base.identity.state_id,
+        every=base.lease_length / 2,
+    )
+
+
+def _fetch(base: Base, store: PostgresImages, source: HttpImages) -> Fetch:
+    settings = base.config.images
+    policy = _policy(settings.retry_delays_seconds, base.config.tasks.retry_jitter)
+    return Fetch(store, source, base.clock, base.wake, policy=policy, max_retries=settings.max_retries)
+
+
+def _publish(base: Base, pool: PostgresPublications) -> Publish:
+    settings = base.config.publish
+    return Publish(
+        pool,
+        {DIRECTORY_TARGET: DirectoryPublisher(base.config.published_dir)},
+        base.clock,
+        owner=base.identity.owner,
+        state_id=base.identity.state_id,
+        policy=_policy(settings.retry_delays_seconds, base.config.tasks.retry_jitter),
+        max_retries=settings.max_retries,
+    )
+
+
+def _image_source(config: Config) -> HttpImages:
+    return HttpImages(
+        config.state_dir / "images",
+        max_bytes=config.images.max_bytes,
+        timeout=timedelta(seconds=config.images.timeout_seconds),
+        allow_private_addresses=config.images.allow_private_addresses,
     )
 
 

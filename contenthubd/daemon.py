@@ -66,9 +66,7 @@ class Daemon:
             async with AsyncExitStack() as stack:
                 embedded, database = await stack.enter_async_context(self._database())
                 identity = Identity(state_id=state_id, run_id=self._clock.new_id().hex)
-                parts = assemble(
-                    config, database, self._clock, identity, self.wake, draining=lambda: self._draining
-                )
+                parts = assemble(config, database, self._clock, identity, self.wake, draining=lambda: self._draining)
                 self._loops = {stage: Loop(stage, tick, self._clock) for stage, tick in parts.ticks.items()}
                 health = Health(parts, database, embedded, self._loops, self._clock, began)
                 await stack.enter_async_context(self._creator_and_images(parts))
@@ -238,4 +236,3 @@ class Daemon:
             wire.ConfigEntry(key=str(entry["key"]), value=entry["value"], origin=str(entry.get("origin", "default")))
             for entry in describe(self._loaded, show_origin=True)
         ]
-

@@ -57,7 +57,11 @@ class Health:
             status="degraded" if faults else "ok",
             version=__version__,
             uptime_seconds=round((self._clock.now() - self._began).total_seconds(), 1),
-            database={"kind": kind, "reachable": not unreachable, "pid": self._embedded.pid if self._embedded else None},
+            database={
+                "kind": kind,
+                "reachable": not unreachable,
+                "pid": self._embedded.pid if self._embedded else None,
+            },
             queue={"kind": "memory", "waiting": await self._parts.queue.count()},
             creator=self._parts.creator.health(),
             pipeline={

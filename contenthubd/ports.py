@@ -33,7 +33,7 @@ class Clock(Protocol):
 
 
 class Stage(StrEnum):
-    """The stages that run by themselves; ``Wake`` rings one of them, which may come to nothing (a tick is cheap)."""
+    """The stages that run by themselves; ``Wake`` rings one of them, which is harmless at any time."""
 
     DISPATCH = "dispatch"
     POLL = "poll"
@@ -138,7 +138,7 @@ class TaskStore(Protocol):
     async def claim(
         self, ids: Collection[UUID], *, run_as: Mapping[Mode, Mode], slots: int, lease: Lease, now: datetime
     ) -> list[Task]:
-        """Start an attempt for pending ids whose mode ``run_as`` names, while fewer than ``slots`` attempts are open."""
+        """Start an attempt for pending ids whose mode ``run_as`` names, while fewer than ``slots`` are open."""
 
     async def settle(self, settlement: Settlement) -> bool:
         """Write one decision; False if the task had moved on (nothing is changed then)."""
@@ -218,7 +218,7 @@ class PublicationStore(Protocol):
     """The publish pool."""
 
     async def claim_due(self, now: datetime, limit: int, owner: str) -> tuple[list[Publication], datetime | None]:
-        """Due pool entries of approved contents whose images are settled, in priority order; and when the next is due."""
+        """Due pool entries of approved contents with settled images, in priority order; and when the next is due."""
 
     async def settle_publication(
         self,
@@ -269,7 +269,7 @@ class Views(Protocol):
     """Read models for people. Reads only."""
 
     async def find_ids(self, noun: str, fragment: str) -> list[UUID]:
-        """Up to six ids of a task, content or batch that begin or end with the hex digits; a content also by its task."""
+        """Up to six ids of a task, content or batch that begin or end so (hex digits); a content also by its task."""
 
     async def last_batch(self) -> UUID | None:
         """The batch that was submitted last."""

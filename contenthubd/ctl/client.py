@@ -1,8 +1,9 @@
 """One HTTP request over the daemon's Unix socket, written out by hand.
 
 ``http.client`` imports the email package and ``socket`` builds enums out of every constant: together they cost more
-than the whole answer may (a status command is to feel like ``systemctl``). What is left is small: HTTP/1.1, a length, one
-request per connection. ``_socket`` is the C module that ``socket`` wraps; only connect, send and receive are used.
+than the whole answer may, since a status command is to feel like ``systemctl``. What is left is small: HTTP/1.1, a
+length, one request per connection. ``_socket`` is the C module that ``socket`` wraps; only connect, send and receive
+are used.
 """
 
 import json

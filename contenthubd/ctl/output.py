@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
 FORMATS = ("table", "json", "jsonl", "name")
+NARROWEST = 20
 _COLORS = {
     "completed": "32", "published": "32", "approved": "32", "ok": "32", "running": "36", "submitted": "36",
     "submitting": "36", "retrying": "33", "pending_review": "33", "starting": "33", "degraded": "33", "failed": "31",
@@ -80,7 +81,7 @@ class Output:
         widths = [max((width(row[i]) for row in table), default=0) for i in range(len(columns))]
         room = _terminal_columns()
         if room:
-            _squeeze(widths, room)
+            _squeeze(widths, room, columns)
         for number, row in enumerate(table):
             code = "1" if self.headers and number == 0 else None
             shown = [_padded(cell, widths[i], self, code) for i, cell in enumerate(row)]
@@ -145,10 +146,14 @@ def _padded(cell: str, room: int, output: Output, code: str | None) -> str:
     return output.painted(shown, code or _COLORS.get(cell)) + " " * (room - width(shown))
 
 
-def _squeeze(widths: list[int], room: int) -> None:
-    """Take what is too much from the widest column, again and again, none below eight."""
-    while sum(widths) + 2 * (len(widths) - 1) > room and max(widths) > 8:
-        widths[widths.index(max(widths))] -= 1
+def _squeeze(widths: list[int], room: int, columns: Sequence[str]) -> None:
+    """Take what is too much from the widest column, again and again; paths stay whole, to be copied."""
+    room -= 2 * (len(widths) - 1)
+    while sum(widths) > room:
+        candidates = [i for i, name in enumerate(columns) if name != "LOCATION" and widths[i] > NARROWEST]
+        if not candidates:
+            return
+        widths[max(candidates, key=widths.__getitem__)] -= 1
 
 
 def _terminal_columns() -> int:

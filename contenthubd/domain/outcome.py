@@ -44,7 +44,7 @@ HINTS: Final[dict[ErrorKind, str]] = {
     ErrorKind.WORKER_GONE: "The creator's worker ended; it is started again by itself. If it keeps ending, look at "
     "logs/ in [creator] workdir.",
     ErrorKind.WORKER_DEAF: "The creator's worker lives but takes no work; it is restarted by itself.",
-    ErrorKind.CREATOR_REDIS_DOWN: "Start the Redis named by [creator] redis_url, or set on_redis_down = \"sync\".",
+    ErrorKind.CREATOR_REDIS_DOWN: 'Start the Redis named by [creator] redis_url, or set on_redis_down = "sync".',
 }
 
 PERMANENT: Final = frozenset({ErrorKind.REFUSED, ErrorKind.POISON})

@@ -55,7 +55,8 @@ def _identity(handle: int, directory: Path, new_id: UUID) -> str:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{identity}\n{os.getpid()}\n".encode(), 0)
     except OSError as fault:
-        raise StateDirectoryError(f"The state directory {directory} cannot be written.", why=str(fault.strerror)) from fault
+        what = f"The state directory {directory} cannot be written."
+        raise StateDirectoryError(what, why=str(fault.strerror), fix="Make room on its disk.") from fault
     return identity
 
 

@@ -27,6 +27,7 @@ from contenthubd.simulator.screen import Screen, write_bytes
 
 PREFIX = "CREATOR_SIMULATOR_"
 FILE = "simulator.json"
+READ_SECONDS = 1.0
 DEFAULTS: dict[str, float | str] = {
     "latency_seconds": 1.0,
     "jitter": 0.2,
@@ -52,13 +53,17 @@ MISBEHAVIOURS = {
     "crash": "dies by SIGKILL before doing anything",
     "crash_after": "does its work, then dies by SIGKILL and says nothing",
     "flood": "prints for ever",
-    "garbage": "does its work and prints bytes that mean nothing",
+    "garbage": "does its work and prints bytes that mean nothing instead of the answer",
     "empty": "does its work and prints nothing, exit code 0",
     "cut_output": "prints its first 64 KiB only, exit code 0, to a file too",
     "exit0_on_failure": "exits 0 whatever happened",
     "fork": "leaves a child in a session of its own that holds stdout open",
 }
 GARBAGE = bytes(range(256)) * 16
+
+
+class BadSettings(Exception):
+    """The simulator was told something it does not know."""
 
 
 class Behaviour:
@@ -77,7 +82,7 @@ class Behaviour:
 
     def flag(self, name: str) -> bool:
         """A setting that is on or off."""
-        return self.text(name).lower() not in ("", "0", "no", "off", "false")
+        return self.text(name).lower() not in ("", "0", "no", "off", "false", "none")
 
     @property
     def misbehaviour(self) -> str:
@@ -91,22 +96,32 @@ class Behaviour:
 
 
 def load() -> Behaviour:
-    """The settings from the environment and the file. Raises ValueError for a name that does not exist."""
+    """The settings from the environment and the file. Raises BadSettings for what is not known."""
     given: dict[str, float | str] = {
         name: os.environ[PREFIX + name.upper()] for name in DEFAULTS if PREFIX + name.upper() in os.environ
     }
-    if os.path.exists(FILE):
-        import json
-
-        with open(FILE, encoding="utf-8") as file:
-            given |= {
-                name: " ".join(value) if isinstance(value, list) else value for name, value in json.load(file).items()
-            }
+    given |= read_file() if os.path.exists(FILE) else {}
     settings = Behaviour(DEFAULTS | given)
     unknown = set(given) - set(DEFAULTS)
     if unknown or settings.misbehaviour not in {"", *MISBEHAVIOURS}:
-        raise ValueError(f"simulator: unknown setting {', '.join(sorted(unknown)) or settings.misbehaviour}")
+        raise BadSettings(f"simulator: unknown setting {', '.join(sorted(unknown)) or settings.misbehaviour}")
     return settings
+
+
+def read_file() -> dict[str, float | str]:
+    """The settings in the file; one that is being written at this moment is read again. Raises BadSettings."""
+    import json
+
+    deadline = time.monotonic() + READ_SECONDS
+    while True:
+        try:
+            with open(FILE, encoding="utf-8") as file:
+                values = json.load(file)
+            return {name: " ".join(value) if isinstance(value, list) else value for name, value in values.items()}
+        except json.JSONDecodeError as error:
+            if time.monotonic() > deadline:
+                raise BadSettings(f"simulator: {FILE} is no JSON: {error}") from error
+            sleep(0.01)
 
 
 def sleep(seconds: float) -> None:
@@ -127,6 +142,8 @@ def misbehave_before(settings: Behaviour, page: Screen) -> None:
     kind = settings.misbehaviour
     if kind == "cut_output":
         page.cut()
+    elif kind in ("empty", "garbage"):
+        page.mute()
     elif kind == "hang":
         page.flush()
         hang(settings.number("hang_seconds"))
@@ -143,7 +160,7 @@ def misbehave_before(settings: Behaviour, page: Screen) -> None:
 def misbehave_after(settings: Behaviour, page: Screen) -> None:
     """What goes wrong when the work is done and nothing of the answer was written."""
     kind = settings.misbehaviour
-    if kind in ("hang_after", "crash_after", "garbage", "empty"):
+    if kind in ("hang_after", "crash_after"):
         page.forget()
     if kind == "hang_after":
         hang(settings.number("hang_seconds"))

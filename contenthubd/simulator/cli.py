@@ -33,7 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = [clean(word) for word in (sys.argv[1:] if argv is None else argv)]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    settings = behaviour.load()
+    try:
+        settings = behaviour.load()
+    except behaviour.BadSettings as error:
+        screen.write(2, f"{error}\n")
+        return 2
     behaviour.sleep(settings.number("start_seconds"))
     page = Screen()
     code = run(arguments, settings, page)

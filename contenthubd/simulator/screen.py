@@ -49,6 +49,10 @@ class Screen:
         """Lose all but the first 64 KiB, as if stdout were a pipe."""
         self._room = PIPE_BYTES
 
+    def mute(self) -> None:
+        """Lose everything."""
+        self._room = 0
+
     def forget(self) -> None:
         """Drop what was not written yet."""
         self._waiting.clear()

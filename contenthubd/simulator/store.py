@@ -14,6 +14,7 @@ Database = sqlite3.Connection
 Row = sqlite3.Row
 QUEUE_PRIORITY = {"low": 5, "normal": 7, "high": 3, "urgent": 1}
 RETRY_PRIORITY = 5
+BUSY_SECONDS = 30.0
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
     id TEXT PRIMARY KEY, trace_id TEXT, mode TEXT NOT NULL, type TEXT NOT NULL, topic TEXT NOT NULL,
@@ -43,15 +44,28 @@ def connect() -> Database:
     if not os.path.isdir(os.path.dirname(PATH)):
         raise Unusable("Cannot open database because the directory does not exist")
     try:
-        database = sqlite3.connect(PATH, timeout=30, isolation_level=None)
+        database = sqlite3.connect(PATH, timeout=BUSY_SECONDS, isolation_level=None)
         database.row_factory = sqlite3.Row
         if database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'jobs'").fetchone()[0] == 0:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.executescript(SCHEMA)
+            make_tables(database)
         database.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.Error as error:
         raise Unusable(str(error)) from error
     return database
+
+
+def make_tables(database: Database) -> None:
+    """Tables and WAL mode at the first use; others may be doing the same, and that switch does not wait for them."""
+    database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def new_id() -> str:
@@ -150,6 +164,9 @@ def results(database: Database, task_id: str) -> list[Row]:
 def take_job(database: Database, worker_id: str) -> Row | None:
     """The next job that is due, now held by this worker."""
     moment = time.time()
+    waiting = "SELECT 1 FROM jobs WHERE worker_id IS NULL AND run_at <= ? LIMIT 1"
+    if database.execute(waiting, (moment,)).fetchone() is None:
+        return None  # looking takes no write lock
     row: Row | None = database.execute(
         "UPDATE jobs SET worker_id = ?, seen_at = ? WHERE id = (SELECT id FROM jobs WHERE worker_id IS NULL"
         " AND run_at <= ? ORDER BY priority, id LIMIT 1) RETURNING *",

@@ -21,7 +21,6 @@ IDLE: Final = timedelta(seconds=30)
 FIRST_PAUSE: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(seconds=30)
 RECHECK: Final = timedelta(seconds=1)
-REFILL: Final = 1000
 log = structlog.get_logger(__name__)
 
 
@@ -40,6 +39,7 @@ class Dispatch:
         lease: Callable[[], Lease | None],
         start: Callable[[Task], None],
         sync_when_down: bool,
+        refill: int,
     ) -> None:
         self._tasks = tasks
         self._flights = flights
@@ -50,6 +50,7 @@ class Dispatch:
         self._lease = lease
         self._start = start
         self._sync_when_down = sync_when_down
+        self._refill_limit = refill
         self._pauses = 0
         self._run_as: Mapping[Mode, Mode] = {}
         self.sick: Sick | None = None
@@ -96,9 +97,13 @@ class Dispatch:
         return ids
 
     async def _refill(self) -> bool:
-        """Cleared before the database is read: an id that is submitted in between is in one of the two."""
+        """Read the queue from the database anew.
+
+        Cleared before the database is read: an id that is submitted in between is in one of the two. One row more
+        than the queue holds, so that a full queue knows where its knowledge ends and keeps the order.
+        """
         await self._queue.clear()
-        waiting = await self._tasks.waiting(REFILL, self._run_as)
+        waiting = await self._tasks.waiting(self._refill_limit, self._run_as)
         for task_id, rank in waiting:
             await self._queue.put(task_id, rank)
         return bool(waiting)

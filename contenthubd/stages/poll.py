@@ -179,7 +179,7 @@ class Poll:
         return Failed(ErrorKind.WORKER_GONE, "The creator's worker ended while it worked on this task.")
 
     async def _queued(self, flight: Flight, row: CreatorRow) -> None:
-        """A pending row whose job was lost with the creator's Redis stays pending for ever unless it is queued again."""
+        """A pending row whose job was lost with the creator's Redis stays so for ever unless it is queued again."""
         now = self._clock.now()
         since, pause = flight.accepted_at or flight.claimed_at, REQUEUE_AFTER
         if flight.requeued_at is not None:

@@ -82,6 +82,10 @@ class Publish:
         event = PublicationEvent.GAVE_UP if over else PublicationEvent.FAILED
         retry_at = None if over else self._policy.retry_at(publication.retry_count + 1, now, self._clock.random())
         log.warning(
-            "publication_failed", content_id=str(publication.content_id), target=publication.target, error=str(fault), final=over
+            "publication_failed",
+            content_id=str(publication.content_id),
+            target=publication.target,
+            error=str(fault),
+            final=over,
         )
         await self._pool.settle_publication(publication, event, now=now, error=str(fault), retry_at=retry_at)

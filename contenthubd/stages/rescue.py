@@ -88,7 +88,8 @@ class Rescue:
         if not await self._flights.take_over(flight, lease):
             return
         found = row.state if row else None
-        log.warning("attempt_rescued", task_id=str(flight.task_id), attempt=flight.attempt, mode=flight.mode, found=found)
+        told = {"attempt": flight.attempt, "mode": flight.mode, "found": found}
+        log.warning("attempt_rescued", task_id=str(flight.task_id), **told)
         if flight.current:
             task = await self._tasks.get(flight.task_id)
             outcome = await self._outcome(flight, row)

@@ -115,7 +115,9 @@ def decide(
         case Accepted(creator_task_id):
             data = {"attempt": attempt, "creator_task_id": creator_task_id}
             fact = Fact("task_accepted", data)
-            return base.write(TaskEvent.ACCEPTED, "accepted", facts=(fact,), ends_attempt=False, creator_task_id=creator_task_id)
+            return base.write(
+                TaskEvent.ACCEPTED, "accepted", facts=(fact,), ends_attempt=False, creator_task_id=creator_task_id
+            )
         case Succeeded():
             return _succeeded(base, outcome, rules, clock)
         case Failed():

@@ -134,7 +134,7 @@ class Commands:
         finally:
             await _end(process, trace)
         if cut:
-            log.warning("creator_command_cut", command=arguments[0], reason=cut, pid=process.pid)
+            log.warning("creator_command_cut", command=arguments[:1], reason=cut, pid=process.pid)
         stdout = b"" if cut is Cut.FLOOD else _tail(out, self._settings.max_output_bytes)
         exit_code = process.returncode if process.returncode is not None else -signal.SIGKILL
         return Finished(process.pid, exit_code, stdout, _tail(err, _TAIL_BYTES), cut)

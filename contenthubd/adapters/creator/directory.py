@@ -6,6 +6,7 @@ turns over its own at 10 MB, but not the two it writes when it crashes.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ _CRASH_LOG_LIMIT: Final = 5 * _MEBIBYTE
 _READ_AT_MOST: Final = 8 * _MEBIBYTE
 _QUOTED: Final = 300
 _FULL_BELOW: Final = 1 * _MEBIBYTE
+_CRASH: Final = re.compile(r"uncaughtException: (.+)")
 _JOB_FAILED: Final = "Job failed"
 
 
@@ -66,12 +68,9 @@ class Directory:
         )
 
     def _last_crash(self) -> str:
-        last = ""
-        for entry in _entries(self.logs / "app.exceptions.log"):
-            error = entry.get("error")
-            text = error_text(entry) or (str(error) if error else "") or str(entry.get("message", ""))
-            last = text.partition("\n")[0] or last
-        return last[:_QUOTED]
+        """The crash log is for people: coloured text, one paragraph for each crash."""
+        crashes = _CRASH.findall(_tail(self.logs / "app.exceptions.log").decode("utf-8", "replace"))
+        return crashes[-1][:_QUOTED] if crashes else ""
 
     def fingerprint(self) -> object:
         """Size and time of the database and of its write-ahead log; a new object if they cannot be read."""
@@ -112,15 +111,19 @@ class Directory:
         return [path for _, path in sorted(dated)][-2:]
 
 
-def _entries(path: Path, needle: bytes = b"") -> Iterator[dict[str, Any]]:
-    """The JSON lines of a log's last part that hold ``needle``."""
+def _tail(path: Path) -> bytes:
+    """The last part of a log; nothing if there is none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _READ_AT_MOST))
-            lines = file.read().splitlines()
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_AT_MOST))
+            return file.read(_READ_AT_MOST)
     except OSError:
-        return
-    for line in lines:
+        return b""
+
+
+def _entries(path: Path, needle: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON lines of a log's last part that hold ``needle``."""
+    for line in _tail(path).splitlines():
         if needle not in line:
             continue
         try:

@@ -4,7 +4,6 @@ Hot writes are single statements (common table expressions) in autocommit: one r
 asyncpg ignores cancellation while a server is frozen, so ``command_timeout`` bounds every call.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -78,10 +77,11 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except DBAPIError as fault:
         cause = fault.orig.__cause__ if fault.orig is not None else None
-        if fault.connection_invalidated or isinstance(cause, AWAY) or isinstance(fault, InterfaceError | OperationalError):
+        away = isinstance(cause, AWAY) or isinstance(fault, InterfaceError | OperationalError)
+        if away or fault.connection_invalidated:
             raise _unavailable(cause or fault) from fault
         raise
-    except (asyncio.TimeoutError, *AWAY) as fault:
+    except AWAY as fault:
         raise _unavailable(fault) from fault
 
 

@@ -53,7 +53,8 @@ _REQUEUED: Final = text("""
     WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
 """)
 _DURATIONS: Final = text("""
-    SELECT coalesce(creator_ended_at, ended_at) - claimed_at AS took FROM attempt WHERE outcome = 'succeeded' ORDER BY ended_at DESC LIMIT :limit
+    SELECT coalesce(creator_ended_at, ended_at) - claimed_at AS took FROM attempt
+    WHERE outcome = 'succeeded' ORDER BY ended_at DESC LIMIT :limit
 """)
 
 

@@ -20,7 +20,8 @@ _FETCHED: Final = text("""
         WHERE content_id = :content AND position = :position AND state = 'pending' RETURNING content_id
     )
     INSERT INTO fact (at, name, content_id, task_id, data)
-    SELECT :now, 'image_fetched', content.id, content.task_id, jsonb_build_object('position', CAST(:position AS integer))
+    SELECT :now, 'image_fetched', content.id, content.task_id,
+           jsonb_build_object('position', CAST(:position AS integer))
     FROM kept JOIN content ON content.id = kept.content_id
 """)
 _FAILED: Final = text("""

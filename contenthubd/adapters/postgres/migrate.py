@@ -30,7 +30,7 @@ async def version(database: Database) -> str | None:
 
 
 async def upgrade(database: Database) -> bool:
-    """Bring the tables to the newest version; True if there was something to do. StateDirectoryError if newer than us."""
+    """Bring the tables to the newest version; True if that was needed. StateDirectoryError if they are newer."""
     found = await version(database)
     if found == NEWEST:
         return False

@@ -59,8 +59,9 @@ _SETTLE: Final = text("""
         WHERE :published AND content.id = moved.content_id AND content.state = ANY(CAST(:publishable AS text[]))
     )
     INSERT INTO fact (at, name, content_id, task_id, data)
-    SELECT :now, CAST(:fact AS text), content.id, content.task_id, jsonb_build_object('target', moved.target, 'attempt', moved.attempt,
-           'location', CAST(:location AS text), 'error', nullif(CAST(:error AS text), ''))
+    SELECT :now, CAST(:fact AS text), content.id, content.task_id,
+           jsonb_build_object('target', moved.target, 'attempt', moved.attempt,
+                              'location', CAST(:location AS text), 'error', nullif(CAST(:error AS text), ''))
     FROM moved JOIN content ON content.id = moved.content_id
 """)
 _RELEASE_STALE: Final = text("""
@@ -169,7 +170,7 @@ class PostgresPublications:
             rejected=event is ContentEvent.REJECTED,
             pending=PublicationState.PENDING,
             withdrawn=PublicationState.CANCELLED,
-            withdrawable=[state for state, happened in PUBLICATION_TRANSITIONS if happened is PublicationEvent.CANCELLED],
+            withdrawable=[state for state, event in PUBLICATION_TRANSITIONS if event is PublicationEvent.CANCELLED],
             publication_ids=[publication_id for publication_id, _ in pool],
             targets=[target for _, target in pool],
             fact=f"content_{event}",

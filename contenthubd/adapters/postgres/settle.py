@@ -27,11 +27,12 @@ _GUARDED: Final = """
     ), closed AS (
         UPDATE attempt SET
             ended_at = CASE WHEN :ends THEN CAST(:at AS timestamptz) END,
-            creator_ended_at = greatest(claimed_at, least(CAST(:creator_ended_at AS timestamptz), :at)),
+            creator_ended_at = CASE WHEN CAST(:creator_ended_at AS timestamptz) IS NOT NULL
+                THEN greatest(claimed_at, least(CAST(:creator_ended_at AS timestamptz), :at)) END,
             outcome = CASE WHEN :ends THEN CAST(:outcome AS text) END,
             abandoned_at = CASE WHEN :abandons THEN coalesce(abandoned_at, :at) ELSE abandoned_at END,
             creator_task_id = coalesce(:creator_task_id, creator_task_id),
-            accepted_at = CASE WHEN accepted_at IS NULL AND :accepted THEN CAST(:at AS timestamptz) ELSE accepted_at END,
+            accepted_at = coalesce(accepted_at, CASE WHEN :accepted THEN CAST(:at AS timestamptz) END),
             owner = CASE WHEN :ends OR :accepted OR :abandons THEN NULL ELSE owner END,
             leased_until = CASE WHEN :ends OR :accepted OR :abandons THEN NULL ELSE leased_until END,
             error_kind = :error_kind, error = :error, exit_code = :exit_code, stderr_tail = :stderr_tail
@@ -65,8 +66,8 @@ _WITH_CONTENT: Final = """
     )
 """
 
-SETTLE: Final = text(f"{_GUARDED} SELECT count(*) AS won FROM moved")
-SETTLE_WITH_CONTENT: Final = text(f"{_GUARDED} {_WITH_CONTENT} SELECT count(*) AS won FROM moved")
+SETTLE: Final = text(_GUARDED + "SELECT count(*) AS won FROM moved")
+SETTLE_WITH_CONTENT: Final = text(_GUARDED + _WITH_CONTENT + "SELECT count(*) AS won FROM moved")
 
 
 def settle_values(settlement: Settlement, *, final: bool, accepted: bool) -> dict[str, Any]:

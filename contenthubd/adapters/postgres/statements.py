@@ -122,7 +122,8 @@ CANCEL: Final = text(f"""
 
 REVIVE: Final = text(f"""
     WITH task AS (
-        UPDATE task SET state = :pending, finished_at = NULL, retry_count = 0, deaths = 0, error_kind = NULL, error = NULL
+        UPDATE task SET state = :pending, finished_at = NULL, retry_count = 0, deaths = 0,
+            error_kind = NULL, error = NULL
         WHERE id = :id AND state = ANY(CAST(:leaves AS text[])) RETURNING *
     ), told AS (
         INSERT INTO fact (at, name, task_id, data)

@@ -75,8 +75,16 @@ _FINISHED: Final = text("""
 """)
 _MATCHES: Final = """
     (one.id BETWEEN :low AND :high
-     OR (reverse(replace(CAST(one.id AS text), '-', '')) COLLATE "C") BETWEEN CAST(:end AS text) AND CAST(:end AS text) || 'g')
+     OR (reverse(replace(CAST(one.id AS text), '-', '')) COLLATE "C")
+        BETWEEN CAST(:end AS text) AND CAST(:end AS text) || 'g')
 """
+_AFTER: Final = {
+    ("task", False): "task.sequence < (SELECT sequence FROM task WHERE id = :after)",
+    ("task", True): "task.sequence > (SELECT sequence FROM task WHERE id = :after)",
+    ("content", False): "content.sequence < (SELECT sequence FROM content WHERE id = :after)",
+    ("content", True): """task.sequence > (SELECT task.sequence FROM content JOIN task ON task.id = content.task_id
+                                             WHERE content.id = :after)""",
+}
 _TABLES: Final = {"task": "task", "content": "content", "batch": "batch"}
 
 
@@ -132,7 +140,8 @@ class PostgresViews:
     async def waited(self, ids: Collection[UUID], batch_id: UUID | None) -> list[Row]:
         """What a waiting person needs to know of these tasks, or of a batch's."""
         if batch_id is not None:
-            return await self._rows(f"{_WAITED} WHERE task.batch_id = :batch ORDER BY task.sequence", {"batch": batch_id})
+            statement = f"{_WAITED} WHERE task.batch_id = :batch ORDER BY task.sequence"
+            return await self._rows(statement, {"batch": batch_id})
         condition = "task.id = ANY(CAST(:ids AS uuid[]))"
         return await self._rows(f"{_WAITED} WHERE {condition} ORDER BY task.sequence", {"ids": list(ids)})
 
@@ -162,7 +171,6 @@ def _where(table: str, listing: Listing) -> tuple[str, dict[str, Any]]:
             conditions.append(condition)
             values[name] = value
     if listing.after is not None:
-        sign = ">" if listing.batch_id else "<"
-        conditions.append(f"{table}.sequence {sign} (SELECT sequence FROM {table} WHERE id = :after)")
+        conditions.append(_AFTER[table, listing.batch_id is not None])
         values["after"] = listing.after
     return " AND ".join(conditions), values

@@ -1,0 +1,143 @@
+"""The command line as data: nouns, verbs, options, and two examples for each command.
+
+Only the nouns that occur on the command line are filled in, since building every parser takes longer than answering.
+A wrong word is answered with the nearest right one.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from contenthubd.ctl.failure import USAGE, Failure
+from contenthubd.ctl.output import FORMATS
+
+_CHOICE = re.compile(r"argument (?P<name>.+?): invalid choice: '?(?P<word>.*?)'? \(choose from (?P<choices>.*)\)$")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Knows its width, which argparse would import a whole module to find out."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=_columns())
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises Failure instead of exiting, with a suggestion for what was probably meant."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(formatter_class=_Formatter, allow_abbrev=False, **given)
+
+    def error(self, message: str) -> NoReturn:
+        """argparse calls this for every fault."""
+        help_fix = f"See: {self.prog} --help"
+        wrong = _CHOICE.match(message)
+        if wrong is None:
+            raise Failure(f"{message[:1].upper()}{message[1:]}.", fix=help_fix, exit_code=USAGE)
+        choices = re.findall(r"[\w./:-]+", wrong["choices"])
+        what = f"{wrong['word']!r} is not possible for {wrong['name']}."
+        if wrong["name"] in ("NOUN", "VERB", "TOPIC"):
+            what = f"{self.prog} has no {wrong['name'].lower()} {wrong['word']!r}."
+        raise Failure(what, why=f"Known are {', '.join(choices)}.", fix=_nearest(wrong["word"], choices) or help_fix,
+                      exit_code=USAGE)  # fmt: skip
+
+    def options(self) -> list[str]:
+        """Every option this parser knows."""
+        return [option for action in self._actions for option in action.option_strings]
+
+
+class Group:
+    """The verbs of one noun."""
+
+    def __init__(self, verbs: Any, common: Parser, prefix: str) -> None:
+        self._verbs = verbs
+        self._common = common
+        self.prefix = prefix
+
+    def command(self, name: str, run: str, text: str, examples: tuple[str, str], aliases: Sequence[str] = ()) -> Parser:
+        """Add one; ``run`` is module:function below contenthubd.ctl."""
+        parser: Parser = self._verbs.add_parser(
+            name, help=text, aliases=list(aliases), parents=[self._common], prog=f"{self.prefix} {name}",
+            description=text, epilog=_examples(examples),
+        )  # fmt: skip
+        parser.set_defaults(run=run, leaf=parser)
+        return parser
+
+
+Fill = Callable[[Group], None]
+
+
+def common_options() -> Parser:
+    """What every command takes, before the noun and after the verb."""
+    common = Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    options = common.add_argument_group("output and connection")
+    options.add_argument("-o", "--output", choices=FORMATS, help="how data is printed (default: table)")
+    options.add_argument("--json", action="store_const", const="json", dest="output", help="the same as -o json")
+    options.add_argument("-q", "--quiet", action="store_true", help="no progress and no remarks, only data and errors")
+    options.add_argument("--no-headers", action="store_false", dest="headers", help="tables without their first line")
+    options.add_argument("--color", choices=("auto", "always", "never"), help="colours (default: auto)")
+    options.add_argument("--socket", metavar="PATH", help="the daemon's control socket (else CONTENTHUBD_SOCKET)")
+    return common
+
+
+def noun(nouns: Any, name: str, text: str, fill: Fill | None, common: Parser, aliases: Sequence[str] = ()) -> None:
+    """Add a noun; without ``fill`` it is known but empty."""
+    prefix = f"contenthubctl {name}"
+    parser = nouns.add_parser(name, help=text, aliases=list(aliases), parents=[common], prog=prefix, description=text)
+    if fill:
+        verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, prog=prefix, title="verbs")
+        fill(Group(verbs, common, prefix))
+
+
+def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments; Failure for what is not known."""
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        leaf = getattr(args, "leaf", parser)
+        word = unknown[0].partition("=")[0]
+        fix = _nearest(word, leaf.options()) or f"See: {leaf.prog} --help"
+        raise Failure(f"{leaf.prog} does not know {word!r}.", fix=fix, exit_code=USAGE)
+    return args
+
+
+def leaves(parser: Parser) -> Iterable[Parser]:
+    """Every command below a parser, each once."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        yield parser
+    for action in below:
+        for child in dict.fromkeys(action.choices.values()):
+            yield from leaves(child)
+
+
+def seconds(text: str) -> float:
+    """``90``, ``90s``, ``15m``, ``24h`` or ``7d`` as seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 15m, 24h or 7d")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
+
+
+def switch(parser: Any, name: str, text: str) -> None:
+    """``--NAME`` and ``--no-NAME``; None when neither is given."""
+    parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
+
+
+def _examples(lines: tuple[str, str]) -> str:
+    return "examples:\n" + "\n".join(f"  contenthubctl {line}" for line in lines)
+
+
+def _nearest(word: str, choices: Sequence[str]) -> str:
+    import difflib  # only for mistakes
+
+    near = difflib.get_close_matches(word, choices, n=1)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def _columns() -> int:
+    try:
+        return min(max(int(os.environ.get("COLUMNS") or os.get_terminal_size(sys.stdout.fileno()).columns), 60), 100)
+    except (OSError, ValueError):
+        return 80

@@ -1,0 +1,221 @@
+"""Every noun and verb of contenthubctl."""
+
+from typing import Any
+
+from contenthubd.ctl.arguments import Group, Parser, common_options, noun, seconds, switch
+
+STATES = (
+    "pending", "submitting", "submitted", "running", "retrying", "completed", "failed", "timeout", "cancelled",
+)  # fmt: skip
+REVIEW_STATES = ("pending_review", "approved", "rejected", "published")
+BATCH_FORMATS = ("txt", "csv", "jsonl")
+HELP_TOPICS = ("exit-codes", "formatting", "environment")
+DESCRIPTION = """Submit topics to contenthubd, watch the work, review what comes out."""
+EPILOG = """An ID is any unique beginning or end of an id, at least four characters; lists show the last eight.
+More: contenthubctl NOUN --help, contenthubctl NOUN VERB --help, contenthubctl help exit-codes"""
+
+
+def build_parser(wanted: frozenset[str] | None = None) -> Parser:
+    """The whole parser, or only the nouns in ``wanted`` filled in."""
+    common = common_options()
+    parser = Parser(prog="contenthubctl", description=DESCRIPTION, epilog=EPILOG, parents=[common])
+    nouns = parser.add_subparsers(metavar="NOUN", dest="noun", required=True, prog="contenthubctl", title="commands")
+    for name, aliases, text, fill in _NOUNS:
+        asked = wanted is None or not wanted.isdisjoint((name, *aliases))
+        noun(nouns, name, text, fill if asked else None, common, aliases)
+    top = Group(nouns, common, "contenthubctl")
+    for name, add in _TOP.items():
+        if wanted is None or name in wanted:
+            add(top, name)
+        else:
+            nouns.add_parser(name, help=_TOP_HELP[name], add_help=False)
+    return parser
+
+
+def _content(verbs: Group) -> None:
+    _generate(verbs, "generate")
+    _batch_generate(verbs)
+    listing = verbs.command("list", "contents:listed", "List articles, newest first.",
+                            ("content list --status pending_review", "content list --batch last -o json"),
+                            aliases=["ls"])  # fmt: skip
+    _filters(listing, REVIEW_STATES)
+    show = verbs.command("show", "contents:show", "Show one article: state, images, where it lies.",
+                         ("content show 5f3a9c21", "content show 5f3a9c21 --body > article.md"))  # fmt: skip
+    show.add_argument("id", metavar="ID", help="the article's id")
+    show.add_argument("--body", action="store_true", help="print the Markdown text instead")
+    for verb, text in (("approve", "Approve articles: they go on to be published."),
+                       ("reject", "Reject articles: they are never published.")):  # fmt: skip
+        decide = verbs.command(
+            verb,
+            f"contents:{verb}",
+            text,
+            (f"content {verb} 5f3a9c21", f'content {verb} 5f3a9c21 7be04d10 --reason "read by Anna"'),
+        )
+        decide.add_argument("ids", metavar="ID", nargs="+", help="the articles' ids")
+        decide.add_argument("--reason", default="", help="kept with the article")
+
+
+def _generate(verbs: Group, name: str) -> None:
+    prefix = "content generate" if name == "generate" else name
+    parser = verbs.command(name, "submit:generate", "Submit one topic.",
+                           (f'{prefix} --account studio --topic "Autumn in Kyoto" --wait',
+                            f'{prefix} --account studio --topic "Tea" --keywords tea,health --priority 1'))  # fmt: skip
+    parser.add_argument("--topic", required=True, help="what to write about: one line, at most 500 characters")
+    _order(parser)
+    _waiting(parser, optional=True)
+
+
+def _batch_generate(verbs: Group) -> None:
+    parser = verbs.command("batch-generate", "submit:batch", "Submit the topics of a file as one batch, all or none.",
+                           ("content batch-generate --account studio --file topics.txt --wait",
+                            "content batch-generate --account studio --file topics.csv --dry-run"))  # fmt: skip
+    parser.add_argument("--file", required=True, metavar="PATH", help=".txt, .csv or .jsonl; - is standard input")
+    parser.add_argument("--format", choices=BATCH_FORMATS, help="of the file (default: by its ending, txt for -)")
+    parser.add_argument("--skip-bad", action="store_true", help="leave bad lines out instead of submitting nothing")
+    parser.add_argument("--dry-run", action="store_true", help="check everything and show it, submit nothing")
+    _order(parser)
+    _waiting(parser, optional=True)
+
+
+def _order(parser: Parser) -> None:
+    """What both ways of submitting share; in a batch a line's own value wins."""
+    parser.add_argument("--account", required=True, help="the account to write for")
+    parser.add_argument("--keywords", metavar="A,B", help="separated by commas")
+    parser.add_argument("--requirements", metavar="TEXT", help="further wishes, in words")
+    parser.add_argument("--category", help="the kind of article")
+    parser.add_argument("--tone", help="instead of the account's")
+    parser.add_argument("--audience", help="instead of the account's")
+    parser.add_argument("--min-chars", type=int, metavar="N", help="shortest length (default: 800)")
+    parser.add_argument("--max-chars", type=int, metavar="N", help="longest length (default: 3000)")
+    parser.add_argument("--priority", type=int, metavar="1..10", help="1 is first (default: 5)")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--async", dest="mode", action="store_const", const="async", help="by the creator's worker")
+    modes.add_argument("--sync", dest="mode", action="store_const", const="sync", help="by a command of our own")
+    switch(parser, "auto-approve", "publish without a person's approval (default: as the account says)")
+    parser.add_argument("--max-retries", type=int, metavar="N", help="tries after the first (default: 3)")
+    parser.add_argument("--timeout-seconds", type=float, metavar="S", help="of one attempt (default: 1800)")
+    parser.add_argument("--idempotency-key", metavar="KEY", help="sent again with the same key, nothing is made twice")
+
+
+def _waiting(parser: Parser, *, optional: bool) -> None:
+    if optional:
+        switch(parser, "wait", "watch until everything is finished and published (default: no)")
+    parser.add_argument("--timeout", type=seconds, metavar="TIME", help="stop waiting after that time (exit code 7)")
+    parser.add_argument("--reconnect", type=seconds, default=30.0, metavar="TIME",
+                        help="how long to try again when the daemon goes away (default: 30s)")  # fmt: skip
+    parser.add_argument("--exit-status", action="store_true", help="implied: waiting exits 1 unless all completed")
+
+
+def _filters(parser: Parser, states: tuple[str, ...]) -> None:
+    parser.add_argument("--status", metavar="STATE", action="append", choices=states, help=", ".join(states))
+    parser.add_argument("--account", help="only this account's")
+    parser.add_argument("--batch", metavar="ID", help="only this batch's; `last` is the newest")
+    parser.add_argument("--since", type=seconds, metavar="TIME", help="only those made in the last 90s, 15m, 24h, 7d")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)")
+
+
+def _task(verbs: Group) -> None:
+    _status(verbs, "status")
+    _list(verbs, "list")
+    _wait(verbs, "wait")
+    cancel = verbs.command("cancel", "tasks:cancel", "Cancel tasks that are not finished.",
+                           ("task cancel 5f3a9c21", "task cancel 5f3a9c21 7be04d10"))  # fmt: skip
+    cancel.add_argument("ids", metavar="ID", nargs="+", help="the tasks' ids")
+    retry = verbs.command("retry", "tasks:retry", "Try failed, timed out or cancelled tasks again, from the start.",
+                          ("task retry 5f3a9c21", "task retry 5f3a9c21 7be04d10"))  # fmt: skip
+    retry.add_argument("ids", metavar="ID", nargs="+", help="the tasks' ids")
+    stats = verbs.command("stats", "tasks:stats", "Show counts, success rate and load.",
+                          ("task stats", "task stats --since 7d --json"))  # fmt: skip
+    stats.add_argument("--since", type=seconds, default=86_400.0, metavar="TIME", help="the period (default: 24h)")
+
+
+def _status(verbs: Group, name: str) -> None:
+    prefix = f"task {name}" if name == "status" else name
+    parser = verbs.command(name, "tasks:status", "Show one task.",
+                           (f"{prefix} 5f3a9c21", f"{prefix} 5f3a9c21 --detail"))  # fmt: skip
+    parser.add_argument("id", metavar="ID", help="the task's id")
+    parser.add_argument("--detail", action="store_true", help="its attempts and its timeline too")
+    parser.add_argument("--exit-status", action="store_true", help="exit 1 if it failed, timed out or was cancelled")
+
+
+def _list(verbs: Group, name: str) -> None:
+    prefix = f"task {name}" if name == "list" else name
+    parser = verbs.command(name, "tasks:listed", "List tasks, newest first.",
+                           (f"{prefix} --status failed --since 24h", f"{prefix} --batch last -o jsonl"),
+                           aliases=["ls"] if name == "list" else ())  # fmt: skip
+    _filters(parser, STATES)
+
+
+def _wait(verbs: Group, name: str) -> None:
+    prefix = f"task {name}" if verbs.prefix.endswith("task") else name
+    parser = verbs.command(name, "tasks:wait", "Watch tasks, or a batch, until they are finished and published.",
+                           (f"{prefix} 5f3a9c21", f"{prefix} --batch last --timeout 30m"))  # fmt: skip
+    parser.add_argument("ids", metavar="ID", nargs="*", help="the tasks' ids")
+    parser.add_argument("--batch", metavar="ID", help="every task of a batch; `last` is the newest")
+    _waiting(parser, optional=False)
+
+
+def _account(verbs: Group) -> None:
+    create = verbs.command("create", "accounts:create", "Make an account: a place you write for, with defaults.",
+                           ("account create studio",
+                            'account create studio --tone friendly --no-auto-approve --if-missing'))  # fmt: skip
+    create.add_argument("name", metavar="NAME", help="small letters, digits, '.', '_' and '-'")
+    create.add_argument("--title", default="", help="the name people see")
+    modes = create.add_mutually_exclusive_group()
+    modes.add_argument("--async", dest="mode", action="store_const", const="async", help="by the creator's worker")
+    modes.add_argument("--sync", dest="mode", action="store_const", const="sync", help="by a command of our own")
+    switch(create, "auto-approve", "publish without a person's approval (default: as configured)")
+    create.add_argument("--tone", default="", help="of its articles")
+    create.add_argument("--audience", default="", help="who reads them")
+    create.add_argument("--requirements", default="", metavar="TEXT", help="wishes that hold for every article")
+    create.add_argument("--if-missing", action="store_true", help="no error if it is there already")
+    verbs.command("list", "accounts:listed", "List accounts.", ("account list", "account list -o name"), ["ls"])
+    show = verbs.command(
+        "show", "accounts:show", "Show one account.", ("account show studio", "account show studio --json")
+    )
+    show.add_argument("name", metavar="NAME", help="the account's name")
+
+
+def _config(verbs: Group) -> None:
+    check = verbs.command("check", "daemon:config_check", "Check the configuration; nothing needs to run for it.",
+                          ("config check", "config check --config /etc/contenthubd/config.toml"))  # fmt: skip
+    check.add_argument("--config", metavar="PATH", help="the file to check (default: the one the daemon would read)")
+    show = verbs.command("show", "daemon:config_show", "Show the configuration in force.",
+                         ("config show", "config show --origin"))  # fmt: skip
+    show.add_argument("--origin", action="store_true", help="where each value comes from")
+
+
+def _health(top: Group, name: str) -> None:
+    parser = top.command(name, "daemon:health", "Show how the daemon and what it needs are doing.",
+                         ("health --exit-status", "health --wait 30"))  # fmt: skip
+    parser.add_argument("--wait", type=seconds, nargs="?", const=60.0, metavar="TIME",
+                        help="until the daemon is ready, at most that long (default: 60s)")  # fmt: skip
+    parser.add_argument("--exit-status", action="store_true", help="exit 8 unless the status is ok")
+
+
+def _version(top: Group, name: str) -> None:
+    top.command(name, "daemon:version", "Show the versions of contenthubctl and of the daemon.",
+                ("version", "version --json"))  # fmt: skip
+
+
+def _help(top: Group, name: str) -> None:
+    parser = top.command(name, "texts:show", "Explain exit codes, formatting or the environment.",
+                         ("help exit-codes", "help environment"))  # fmt: skip
+    parser.add_argument("topic", metavar="TOPIC", choices=HELP_TOPICS, nargs="?", help=", ".join(HELP_TOPICS))
+
+
+_NOUNS: tuple[tuple[str, tuple[str, ...], str, Any], ...] = (
+    ("content", (), "submit topics; list, show and review articles", _content),
+    ("task", ("tasks",), "watch and steer the work on articles", _task),
+    ("account", (), "the places you write for", _account),
+    ("config", (), "check and show the configuration", _config),
+)
+_TOP = {
+    "health": _health, "version": _version, "help": _help, "submit": _generate, "ls": _list, "show": _status,
+    "wait": _wait,
+}  # fmt: skip
+_TOP_HELP = {
+    "health": "how everything is doing", "version": "of this command and of the daemon", "help": "explanations",
+    "submit": "short for content generate", "ls": "short for task list", "show": "short for task status",
+    "wait": "short for task wait",
+}  # fmt: skip

@@ -1,0 +1,88 @@
+"""contenthubctl content list | show | approve | reject"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from typing import Any
+
+from contenthubd.ctl.client import Client, quote
+from contenthubd.ctl.failure import OK
+from contenthubd.ctl.listing import each, filters, pages
+from contenthubd.ctl.output import Output, instant, short
+
+COLUMNS = ("ID", "STATE", "ACCOUNT", "CHARS", "TITLE", "LOCATION")
+
+
+def listed(args: Namespace, client: Client, output: Output) -> int:
+    """Articles, newest first."""
+    page = pages(client, "/v1/contents", "contents", filters(args), args.limit)
+    output.many(page, page["contents"], COLUMNS, row, "id")
+    if not page["contents"]:
+        output.say("No such articles.")
+    elif page["next"]:
+        output.say(f"There are more; these are the newest {args.limit}. See more with --limit.")
+    return OK
+
+
+def row(content: dict[str, Any]) -> tuple[str, ...]:
+    """An article's line in a list."""
+    located = location(content) or ""
+    return short(content["id"]), content["state"], content["account"], str(content["chars"]), content["title"], located
+
+
+def location(content: dict[str, Any]) -> str | None:
+    """Where the first publication lies."""
+    return next((one["location"] for one in content["publications"] if one["location"]), None)
+
+
+def show(args: Namespace, client: Client, output: Output) -> int:
+    """One article, or only its text."""
+    content = client.get(f"/v1/contents/{quote(args.id)}", {"body": "true"} if args.body else None)
+    if args.body and output.form == "table":
+        sys.stdout.write(content["body"] if content["body"].endswith("\n") else content["body"] + "\n")
+    else:
+        output.one(content, lambda: _lines(content), content["id"])
+    return OK
+
+
+def approve(args: Namespace, client: Client, output: Output) -> int:
+    """Approve articles; the first error decides the exit code."""
+    return each(args.ids, output, lambda one: _decide(one, "approve", args.reason, client, output))
+
+
+def reject(args: Namespace, client: Client, output: Output) -> int:
+    """Reject articles; the first error decides the exit code."""
+    return each(args.ids, output, lambda one: _decide(one, "reject", args.reason, client, output))
+
+
+def _decide(one: str, verb: str, reason: str, client: Client, output: Output) -> None:
+    content = client.post(f"/v1/contents/{quote(one)}/{verb}", {"reason": reason})
+    if output.form == "table":
+        print(f"{short(content['id'])}  {content['state']}: {content['title']}")
+    else:
+        output.one(content, tuple, content["id"])
+
+
+def _lines(content: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    yield "id", content["id"]
+    yield "state", content["state"]
+    yield "title", content["title"]
+    yield "topic", content["topic"]
+    yield "account", content["account"]
+    yield "task", content["task_id"]
+    yield "batch", content["batch"]
+    yield "length", f"{content['chars']} characters"
+    yield "created", instant(content["created_at"])
+    reviewed = (instant(content["reviewed_at"]), content["reviewed_by"], content["review_reason"])
+    yield "reviewed", "  ".join(part for part in reviewed if part)
+    yield "images", "\n".join(map(_image_line, content["images"]))
+    yield "publications", "\n".join(map(_publication_line, content["publications"]))
+
+
+def _image_line(image: dict[str, Any]) -> str:
+    return "  ".join(part for part in (image["state"], image["path"] or image["url"], image["error"]) if part)
+
+
+def _publication_line(one: dict[str, Any]) -> str:
+    parts = (one["target"], one["state"], instant(one["published_at"]), one["location"], one["error"])
+    return "  ".join(part for part in parts if part)

@@ -1,0 +1,95 @@
+"""contenthubctl health | version | config …: the daemon itself."""
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterable
+from typing import Any
+
+from contenthubd import __version__
+from contenthubd.ctl.client import Client
+from contenthubd.ctl.failure import DEGRADED, OK, TIMED_OUT, Failure, Unreachable
+from contenthubd.ctl.output import Output, duration
+
+LOOK_SECONDS = 0.1
+
+
+def health(args: Namespace, client: Client, output: Output) -> int:
+    """How everything is doing; --wait first waits until the daemon is ready."""
+    told = client.get("/v1/health") if args.wait is None else _ready(client, args.wait)
+    output.one(told, lambda: _health_lines(told), told["status"])
+    return DEGRADED if args.exit_status and told["status"] != "ok" else OK
+
+
+def version(args: Namespace, client: Client, output: Output) -> int:
+    """Ours, and the daemon's if one answers."""
+    try:
+        daemon = client.get("/v1/version", timeout=5.0)
+    except Unreachable as failure:
+        daemon = None
+        output.say(failure.what)
+    told = {"contenthubctl": __version__, "daemon": daemon}
+    running = f"{daemon['version']} (Python {daemon['python']}, pid {daemon['pid']})" if daemon else "not running"
+    output.one(told, lambda: [("contenthubctl", __version__), ("contenthubd", running)], __version__)
+    return OK
+
+
+def config_check(args: Namespace, client: Client, output: Output) -> int:
+    """Let the daemon's own program check: it knows the rules, and needs nothing running for it."""
+    import subprocess  # only here
+
+    command = [sys.executable, "-m", "contenthubd", "config-check"]
+    if args.config:
+        command += ["--config", args.config]
+    return subprocess.run(command, check=False).returncode
+
+
+def config_show(args: Namespace, client: Client, output: Output) -> int:
+    """The configuration in force."""
+    told = client.get("/v1/config")
+    columns = ("KEY", "VALUE", "ORIGIN") if args.origin else ("KEY", "VALUE")
+    output.many(told, told["config"], columns, lambda entry: _config_row(entry)[: len(columns)], "key")
+    return OK
+
+
+def _config_row(entry: dict[str, Any]) -> tuple[str, ...]:
+    import json  # already there: the client uses it
+
+    return entry["key"], json.dumps(entry["value"], ensure_ascii=False), entry["origin"]
+
+
+def _ready(client: Client, patience: float) -> dict[str, Any]:
+    """Health as soon as the daemon has started. Unreachable, or a Failure with code 7, when it takes too long."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            told: dict[str, Any] = client.get("/v1/health", timeout=max(1.0, until - time.monotonic()))
+        except Unreachable:
+            if time.monotonic() >= until:
+                raise
+        else:
+            if told["status"] != "starting":
+                return told
+            if time.monotonic() >= until:
+                raise Failure(
+                    f"The daemon is still starting after {patience:.0f} seconds.",
+                    fix="Its log tells what it waits for.",
+                    exit_code=TIMED_OUT,
+                )  # fmt: skip
+        time.sleep(LOOK_SECONDS)
+
+
+def _health_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    yield "status", told["status"]
+    yield "version", told["version"]
+    yield "running for", duration(told["uptime_seconds"])
+    for part in ("database", "queue", "creator", "pipeline"):
+        yield part, _flat(told[part])
+    yield "faults", "\n".join(" ".join((f"{one['part']}:", one["what"], one["hint"])) for one in told["faults"])
+
+
+def _flat(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    shown = (f"{name} {_flat(one)}" for name, one in value.items() if one not in (None, "", {}))
+    return ", ".join(shown)

@@ -1,0 +1,55 @@
+"""contenthubctl: arguments → one command → exit code. Commands are imported when they are called for."""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+
+from contenthubd.ctl.arguments import Parser, parse
+from contenthubd.ctl.client import Client, socket_path
+from contenthubd.ctl.commands import build_parser
+from contenthubd.ctl.failure import FAILED, INTERRUPTED, Failure
+from contenthubd.ctl.output import Output
+
+__all__ = ["build_parser", "main"]
+
+Command = Callable[[Namespace, Client, Output], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit codes are those of ``contenthubctl help exit-codes``."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    output = Output("table", quiet=False, headers=True, color="auto")
+    try:
+        args = parse(_parser(words), words)
+        output = Output(
+            getattr(args, "output", "table"), quiet=getattr(args, "quiet", False),
+            headers=getattr(args, "headers", True), color=getattr(args, "color", "auto"),
+        )  # fmt: skip
+        code = _command(args.run)(args, Client(socket_path(getattr(args, "socket", None))), output)
+        sys.stdout.flush()
+    except Failure as failure:
+        output.fail(failure.text())
+        return failure.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; without this Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return code
+
+
+def _parser(words: list[str]) -> Parser:
+    return build_parser(frozenset(words))
+
+
+def _command(run: str) -> Command:
+    module, _, function = run.partition(":")
+    # __import__ and not importlib, which would have to be imported itself.
+    command: Command = getattr(__import__(f"contenthubd.ctl.{module}", fromlist=[function]), function)
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""contenthubctl content generate | batch-generate"""
+
+from argparse import Namespace
+from typing import Any
+
+from contenthubd.ctl.client import Client
+from contenthubd.ctl.failure import OK, USAGE, Failure, Unreachable
+from contenthubd.ctl.output import Output, short
+
+PATIENCE_SECONDS = 300.0
+_SHARED = (
+    "requirements", "category", "tone", "audience", "min_chars", "max_chars", "priority", "mode", "auto_approve",
+    "max_retries", "timeout_seconds",
+)  # fmt: skip
+
+
+def generate(args: Namespace, client: Client, output: Output) -> int:
+    """Submit one topic."""
+    order = _order(args, [{"topic": _utf8("--topic", args.topic)}])
+    submitted = client.post("/v1/tasks", order)
+    task = submitted["tasks"][0]
+    if not task["created"]:
+        output.say("This idempotency key was used before; its task is shown, nothing was submitted.")
+    if args.wait:
+        from contenthubd.ctl import watch  # only what waits draws progress
+
+        output.say(f"Submitted as {task['id']}.")
+        target = watch.Target(ids=(task["id"],), submitted=submitted)
+        return watch.until_done(target, client, output, watch.Patience(args.timeout, args.reconnect))
+    output.one(submitted, lambda: [("id", task["id"]), ("state", task["state"]), ("topic", task["topic"])], task["id"])
+    output.say(f"Watch it with: contenthubctl task wait {short(task['id'])}")
+    return OK
+
+
+def batch(args: Namespace, client: Client, output: Output) -> int:
+    """Submit a file, all or none of it."""
+    from contenthubd.ctl import batchfile  # csv and pathlib are only for files
+
+    read = batchfile.read(args.file, args.format)
+    if not read.requests and not read.faults:
+        raise Failure(f"{args.file} holds no topics.", why="Every line is empty or a comment.", exit_code=USAGE)
+    submitted = _skipping(args, read, client, output) if args.skip_bad else _all_or_none(args, read, client)
+    if args.dry_run:
+        _show_dry_run(submitted, read.lines, output)
+        return OK
+    told = f"Submitted {len(submitted['tasks'])} tasks as batch {submitted['batch_id']}."
+    if args.wait:
+        from contenthubd.ctl import watch  # only what waits draws progress
+
+        output.say(told)
+        target = watch.Target(batch=submitted["batch_id"], submitted=submitted)
+        return watch.until_done(target, client, output, watch.Patience(args.timeout, args.reconnect))
+    output.one(submitted, lambda: [("batch", submitted["batch_id"]), ("tasks", len(submitted["tasks"]))],
+               submitted["batch_id"])  # fmt: skip
+    output.say(f"Watch it with: contenthubctl task wait --batch {short(submitted['batch_id'])}")
+    return OK
+
+
+def _all_or_none(args: Namespace, read: Any, client: Client) -> dict[str, Any]:
+    faults = list(read.faults)
+    if not faults:
+        try:
+            return _submit(args, read, client, dry_run=args.dry_run)
+        except Failure as failure:
+            faults = _by_line(failure, read.lines)
+            if not faults:
+                raise
+    elif read.requests:
+        faults += _faults_told_by_daemon(args, read, client)
+    raise Failure(
+        f"Nothing was submitted: {len(faults)} fault{'s' * (len(faults) > 1)} in {args.file}.",
+        faults=[(None, _told(fault)) for fault in sorted(faults)], exit_code=USAGE,
+        fix="Mend the lines, or leave them out with --skip-bad.",
+    )  # fmt: skip
+
+
+def _skipping(args: Namespace, read: Any, client: Client, output: Output) -> dict[str, Any]:
+    """Leave out what is refused until the rest is accepted; every round leaves out at least one."""
+    skipped = list(read.faults)
+    while read.requests:
+        try:
+            submitted = _submit(args, read, client, dry_run=args.dry_run)
+        except Failure as failure:
+            refused = {index for index, _ in failure.faults if index is not None}
+            if not refused:
+                raise
+            skipped += _by_line(failure, read.lines)
+            read.drop(refused)
+        else:
+            for fault in sorted(skipped):
+                output.say(f"Skipped {_told(fault)}")
+            return submitted
+    raise Failure(
+        f"Nothing was submitted: no line of {args.file} is acceptable.",
+        faults=[(None, _told(fault)) for fault in sorted(skipped)], exit_code=USAGE,
+    )  # fmt: skip
+
+
+def _faults_told_by_daemon(args: Namespace, read: Any, client: Client) -> list[tuple[int, str]]:
+    """What the daemon would say about the well-formed lines, so that all faults are told at once."""
+    try:
+        _submit(args, read, client, dry_run=True)
+    except Unreachable:
+        return []  # the file's own faults are told all the same, and nothing was going to be submitted
+    except Failure as failure:
+        return _by_line(failure, read.lines) or [(0, failure.what)]
+    return []
+
+
+def _submit(args: Namespace, read: Any, client: Client, *, dry_run: bool) -> dict[str, Any]:
+    order = {**_order(args, read.requests), "batch": True, "dry_run": dry_run}
+    submitted: dict[str, Any] = client.post("/v1/tasks", order, timeout=PATIENCE_SECONDS)
+    return submitted
+
+
+def _order(args: Namespace, requests: list[dict[str, Any]]) -> dict[str, Any]:
+    """The request's body; what a line says itself comes before the options."""
+    shared = {name: getattr(args, name) for name in _SHARED}
+    if args.keywords:
+        shared["keywords"] = [word.strip() for word in _utf8("--keywords", args.keywords).split(",") if word.strip()]
+    given = {
+        name: _utf8(f"--{name}", value) if isinstance(value, str) else value
+        for name, value in shared.items()
+        if value is not None
+    }
+    return {
+        "account": _utf8("--account", args.account),
+        "requests": [{**given, **{k: v for k, v in one.items() if v is not None}} for one in requests],
+        "idempotency_key": args.idempotency_key,
+    }
+
+
+def _utf8(option: str, text: str) -> str:
+    """The text, or a Failure if the command line held bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Failure(
+            f"{option} is not UTF-8 text.", why=f"Character {error.start + 1} cannot be read.",
+            fix="Check the terminal's encoding.", exit_code=USAGE,
+        ) from None  # fmt: skip
+    return text
+
+
+def _by_line(failure: Failure, lines: list[int]) -> list[tuple[int, str]]:
+    return [(lines[index], sentence) for index, sentence in failure.faults if index is not None]
+
+
+def _told(fault: tuple[int, str]) -> str:
+    return f"line {fault[0]}: {fault[1]}" if fault[0] else fault[1]
+
+
+def _show_dry_run(submitted: dict[str, Any], lines: list[int], output: Output) -> None:
+    numbered = [{**task, "line": line} for task, line in zip(submitted["tasks"], lines, strict=True)]
+    output.many(
+        {**submitted, "tasks": numbered}, numbered, ("LINE", "TOPIC"),
+        lambda task: (str(task["line"]), task["topic"]), "topic",
+    )  # fmt: skip
+    output.say(f"{len(numbered)} tasks would be submitted; nothing was.")

@@ -1,0 +1,139 @@
+"""contenthubctl task …"""
+
+from argparse import Namespace
+from collections.abc import Iterable
+from typing import Any
+
+from contenthubd.ctl.client import Client, quote
+from contenthubd.ctl.failure import FAILED, OK, USAGE, Failure
+from contenthubd.ctl.listing import each, filters, pages
+from contenthubd.ctl.output import Output, duration, instant, short
+
+BAD_ENDS = frozenset({"failed", "timeout", "cancelled"})
+COLUMNS = ("ID", "STATE", "ACCOUNT", "TRY", "CREATED", "TOPIC")
+
+
+def status(args: Namespace, client: Client, output: Output) -> int:
+    """One task."""
+    task = client.get(f"/v1/tasks/{quote(args.id)}", {"detail": "true"} if args.detail else None)
+    show(task, output)
+    return FAILED if args.exit_status and task["state"] in BAD_ENDS else OK
+
+
+def show(task: dict[str, Any], output: Output) -> None:
+    """A task as the command was told to print it."""
+    output.one(task, lambda: _lines(task), task["id"])
+
+
+def listed(args: Namespace, client: Client, output: Output) -> int:
+    """Tasks, newest first."""
+    page = pages(client, "/v1/tasks", "tasks", filters(args), args.limit)
+    output.many(page, page["tasks"], COLUMNS, row, "id")
+    if not page["tasks"]:
+        output.say("No such tasks.")
+    elif page["next"]:
+        output.say(f"There are more; these are the newest {args.limit}. See more with --limit.")
+    return OK
+
+
+def row(task: dict[str, Any]) -> tuple[str, ...]:
+    """A task's line in a list."""
+    tries = f"{task['attempt']}"
+    return short(task["id"]), task["state"], task["account"], tries, instant(task["created_at"])[:16], task["topic"]
+
+
+def wait(args: Namespace, client: Client, output: Output) -> int:
+    """Watch tasks until they are finished and published."""
+    from contenthubd.ctl import watch  # only what waits draws progress
+
+    if bool(args.ids) == bool(args.batch):
+        raise Failure("Give ids, or --batch, and not both.", fix="See: contenthubctl task wait --help", exit_code=USAGE)
+    target = watch.Target(ids=tuple(args.ids), batch=args.batch)
+    return watch.until_done(target, client, output, watch.Patience(args.timeout, args.reconnect))
+
+
+def cancel(args: Namespace, client: Client, output: Output) -> int:
+    """Cancel tasks; the first error decides the exit code."""
+    return each(args.ids, output, lambda one: _steered(one, "cancel", client, output))
+
+
+def retry(args: Namespace, client: Client, output: Output) -> int:
+    """Revive tasks; the first error decides the exit code."""
+    return each(args.ids, output, lambda one: _steered(one, "retry", client, output))
+
+
+def stats(args: Namespace, client: Client, output: Output) -> int:
+    """Counts, rates, load."""
+    told = client.get("/v1/stats", {"since_seconds": args.since})
+    output.one(told, lambda: _stats_lines(told), "stats")
+    return OK
+
+
+def _steered(one: str, verb: str, client: Client, output: Output) -> None:
+    task = client.post(f"/v1/tasks/{quote(one)}/{verb}")
+    said = "cancelled" if verb == "cancel" else "will be tried again"
+    if output.form == "table":
+        print(f"{short(task['id'])}  {said}: {task['topic']}")
+        if verb == "cancel" and task["hint"]:
+            output.say(task["hint"])
+    else:
+        output.one(task, tuple, task["id"])
+
+
+def _lines(task: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    yield "id", task["id"]
+    yield "state", task["state"]
+    yield "topic", task["topic"]
+    yield "account", task["account"]
+    yield "batch", task["batch"]
+    yield "mode", task["mode"]
+    yield "priority", f"{task['priority']} (1 is first)"
+    yield "position", f"{task['position']} in the queue" if task["position"] else None
+    yield "attempt", f"{task['attempt']}, {task['retry_count']} of {task['max_retries']} retries used"
+    yield "created", instant(task["created_at"])
+    yield "claimed", instant(task["claimed_at"])
+    yield "next try", instant(task["run_at"]) if task["state"] == "retrying" else None
+    yield "deadline", instant(task["deadline_at"])
+    yield "expected", _expected(task)
+    yield "finished", instant(task["finished_at"])
+    yield "error", ": ".join(part for part in (task["error_kind"], task["error"]) if part)
+    yield "hint", task["hint"]
+    yield "creator task", task["creator_task_id"]
+    yield "content", f"{task['content_id']} ({task['content_state']})" if task["content_id"] else None
+    yield "title", task["title"]
+    yield "published", instant(task["published_at"])
+    yield "location", task["location"]
+    yield "attempts", "\n".join(map(_attempt_line, task["attempts"]))
+    yield "timeline", "\n".join(map(_fact_line, task["facts"]))
+
+
+def _expected(task: dict[str, Any]) -> str | None:
+    if task["finished_at"] or task["expected_seconds"] is None:
+        return None
+    return f"{duration(task['expected_seconds'])} from the claim, as history has it"
+
+
+def _attempt_line(attempt: dict[str, Any]) -> str:
+    parts = (
+        f"{attempt['attempt']}", attempt["mode"], instant(attempt["started_at"]), attempt["outcome"] or "under way",
+        attempt["error_kind"], attempt["error"], "charged" if attempt["charged"] else None,
+    )  # fmt: skip
+    return "  ".join(part for part in parts if part)
+
+
+def _fact_line(fact: dict[str, Any]) -> str:
+    data = " ".join(f"{name}={value}" for name, value in fact["data"].items() if value not in (None, ""))
+    return f"{instant(fact['at'])}  {fact['name']}  {data}".rstrip()
+
+
+def _stats_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    yield "period", f"the last {duration(told['since_seconds'])} hours" if told["since_seconds"] >= 3600 else None
+    for state, count in told["states"].items():
+        yield state, str(count)
+    yield "finished", str(told["finished"])
+    yield "completed in the last hour", str(told["completed_last_hour"])
+    rate = told["success_rate"]
+    yield "success rate", f"{rate:.1%}" if rate is not None else "nothing finished yet"
+    yield "median time", duration(told["median_seconds"])
+    yield "waiting", f"{told['queue_waiting']} in the {told['queue_kind']} queue"
+    yield "slots", f"{told['slots_used']} of {told['slots_total']} in use"

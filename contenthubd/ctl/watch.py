@@ -1,0 +1,178 @@
+"""Watching tasks until they are finished and published.
+
+Watching changes nothing: Ctrl-C, a lost daemon or a timeout ends the watch, never the task, and each says how to come
+back. The daemon is asked by long polls, so a change shows at once; if it goes away (a restart, say) the watch goes on when it
+comes back within the time of --reconnect.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from contenthubd.ctl.client import Client, quote
+from contenthubd.ctl.failure import FAILED, INTERRUPTED, OK, TIMED_OUT, Failure, Unreachable
+from contenthubd.ctl.listing import pages
+from contenthubd.ctl.output import Output, duration, short
+from contenthubd.ctl.progress import Progress, progress_for
+
+POLL_SECONDS = 25.0
+MARGIN_SECONDS = 10.0
+LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is watched: some ids, or a batch; ``submitted`` is the reply that made them, if we made them."""
+
+    ids: tuple[str, ...] = ()
+    batch: str | None = None
+    submitted: dict[str, Any] | None = None
+
+    @property
+    def command(self) -> str:
+        """How to watch it again."""
+        words = ["--batch", short(self.batch)] if self.batch else [short(one) for one in self.ids]
+        return " ".join(("contenthubctl task wait", *words))
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds: for the whole watch (None: for ever), and for a daemon that went away."""
+
+    timeout: float | None
+    reconnect: float
+
+
+@dataclass
+class Watch:
+    """One watch over one target."""
+
+    target: Target
+    client: Client
+    output: Output
+    patience: Patience
+    met: bool = False
+    """Whether the daemon has answered: before that, waiting for it would only hide a wrong socket."""
+    started: float = field(default_factory=time.monotonic)
+
+    def run(self) -> None:
+        """Until everything is settled. Failure with code 7, Unreachable."""
+        cursor = ""
+        with progress_for(self.output) as progress:
+            while True:
+                reply = self.asked(partial(self._poll, progress, cursor), progress)
+                progress.show(reply)
+                if reply["settled"]:
+                    return
+                cursor = reply["cursor"]
+                self._check_time()
+
+    def asked(self, ask: Callable[[], Any], progress: Progress | None = None) -> Any:
+        """An answer; while the daemon is away, try again for ``patience.reconnect`` seconds."""
+        say = progress.say if progress else self.output.say
+        lost: float | None = None
+        while True:
+            try:
+                answer = ask()
+            except Unreachable as failure:
+                lost = self._lost(failure, lost, say)
+                time.sleep(LOOK_SECONDS)
+                continue
+            if lost is not None:
+                say("The daemon is back.")
+            self.met = True
+            return answer
+
+    def results(self) -> list[dict[str, Any]]:
+        """The tasks as they are now, oldest first."""
+        if self.target.batch:
+            query = {"batch": self.target.batch}
+            newest_first = self.asked(lambda: pages(self.client, "/v1/tasks", "tasks", query, None))["tasks"]
+            return list(reversed(newest_first))
+        return [self.asked(partial(self.client.get, f"/v1/tasks/{quote(one)}")) for one in self.target.ids]
+
+    def _poll(self, progress: Progress, cursor: str) -> Any:
+        left = self._left()
+        seconds = min(POLL_SECONDS, progress.every, POLL_SECONDS if left is None else max(left, 0.0))
+        query = {"id": self.target.ids, "batch": self.target.batch, "timeout": round(seconds, 3), "since": cursor}
+        return self.client.get("/v1/wait", query, timeout=seconds + MARGIN_SECONDS)
+
+    def _left(self) -> float | None:
+        return None if self.patience.timeout is None else self.started + self.patience.timeout - time.monotonic()
+
+    def _check_time(self) -> None:
+        left = self._left()
+        if left is not None and left <= 0:
+            raise Failure(
+                f"Not finished after {duration(self.patience.timeout)}.", why="--timeout is over; the work goes on.",
+                fix=f"Come back with: {self.target.command}", exit_code=TIMED_OUT,
+            )  # fmt: skip
+
+    def _lost(self, failure: Unreachable, lost: float | None, say: Callable[[str], None]) -> float:
+        if not self.met and self.target.submitted is None:
+            raise failure
+        now = time.monotonic()
+        if lost is None:
+            lost = now
+            say(f"{failure.what} Trying again for {self.patience.reconnect:.0f} seconds.")
+        if now - lost >= self.patience.reconnect:
+            raise Unreachable(
+                f"Lost sight of the work: {failure.what}", why=failure.why,
+                fix=f"The work is kept and goes on when the daemon runs. Come back with: {self.target.command}",
+            ) from None  # fmt: skip
+        self._check_time()
+        return lost
+
+
+def until_done(target: Target, client: Client, output: Output, patience: Patience) -> int:
+    """Watch, then show what came out. 0 if all completed, 1 if not, 130 after Ctrl-C."""
+    watch = Watch(target, client, output, patience)
+    try:
+        if target.batch == "last":
+            newest = watch.asked(lambda: client.get("/v1/tasks", {"batch": "last", "limit": 1}))["tasks"]
+            watch.target = replace(target, batch=newest[0]["batch"])
+        watch.run()
+        tasks = watch.results()
+    except KeyboardInterrupt:
+        output.say(f"\nStopped watching; the work goes on. Come back with: {watch.target.command}")
+        return INTERRUPTED
+    _show(tasks, watch.target, output)
+    return OK if all(task["state"] == "completed" for task in tasks) else FAILED
+
+
+def _show(tasks: list[dict[str, Any]], target: Target, output: Output) -> None:
+    page = {**(target.submitted or {}), "tasks": tasks}
+    if len(tasks) == 1 and output.form == "table" and not target.batch:
+        output.one(tasks[0], lambda: _lines(tasks[0]), tasks[0]["id"])
+        return
+    output.many(page, tasks, ("TASK", "STATE", "TITLE", "LOCATION"), _row, "id")
+    completed = sum(task["state"] == "completed" for task in tasks)
+    published = sum(task["location"] is not None for task in tasks)
+    output.say(f"{completed} of {len(tasks)} completed, {published} published.")
+
+
+def _row(task: dict[str, Any]) -> tuple[str, ...]:
+    last = task["location"] or task["error"] or _unpublished(task)
+    return short(task["id"]), task["state"], task["title"] or task["topic"], last
+
+
+def _unpublished(task: dict[str, Any]) -> str:
+    if task["state"] != "completed":
+        return ""
+    return "waits for review" if task["content_state"] == "pending_review" else "not published"
+
+
+def _lines(task: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    yield "task", task["id"]
+    yield "state", task["state"]
+    yield "title", task["title"]
+    yield "location", task["location"] or _unpublished(task)
+    yield "error", ": ".join(part for part in (task["error_kind"], task["error"]) if part)
+    yield "hint", task["hint"] if task["error"] else None
+    yield "review", f"contenthubctl content approve {short(task['content_id'])}" if _waits(task) else None
+
+
+def _waits(task: dict[str, Any]) -> bool:
+    return bool(task["content_state"] == "pending_review")

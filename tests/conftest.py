@@ -1,0 +1,67 @@
+"""What every test may ask for: a fresh database, a directory with a short path, a running daemon."""
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.migrate import upgrade
+from tests.postgres_server import TestServer
+from tests.running import RunningDaemon, short_directory
+
+TEMPLATE = "contenthub_template"
+StartDaemon = Callable[..., Awaitable[RunningDaemon]]
+
+
+async def _migrated(url: str) -> None:
+    database = Database(url)
+    await upgrade(database)
+    await database.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres() -> AsyncIterator[TestServer]:
+    """One PostgreSQL server per run with a migrated template."""
+    server = TestServer()
+    await server.start()
+    await server.create_template(TEMPLATE, _migrated)
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def database(postgres: TestServer) -> AsyncIterator[Database]:
+    """A fresh database with every table and no row."""
+    url = await postgres.fresh_database(TEMPLATE)
+    made = Database(url)
+    yield made
+    await made.close()
+    await postgres.drop(url)
+
+
+@pytest.fixture
+def state_dir() -> Iterator[Path]:
+    """A state directory with a path that is short enough for sockets; removed in the end."""
+    folder = short_directory()
+    yield folder / "state"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def start_daemon(state_dir: Path) -> AsyncIterator[StartDaemon]:
+    """Starts daemons with the simulator: ``await start_daemon(settings, latency_seconds=0.1)``; all are ended."""
+    started: list[RunningDaemon] = []
+
+    async def start(settings: dict[str, dict[str, Any]] | None = None, **behaviour: object) -> RunningDaemon:
+        place = state_dir if not started else state_dir.with_name(f"state{len(started)}")
+        running = RunningDaemon.simulated(place, settings, **behaviour)
+        started.append(running)
+        return await running.start()
+
+    yield start
+    for running in started:
+        await running.stop()
