@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ async def until(fact: Callable[[], bool], what: str) -> None:
     """Wait until ``fact()`` holds."""
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while not fact():
+            while not fact():  # noqa: ASYNC110 - facts about other processes come without an event
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"never came true: {what}") from None
@@ -44,6 +45,23 @@ def running_on(folder: Path) -> list[int]:
     """The living processes that name ``folder`` or something below it on their command line."""
     numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
     return [number for number in numbers if os.fsencode(folder) in _command_line(number) and number != os.getpid()]
+
+
+def names_in(folder: Path) -> list[str]:
+    """The sorted names of what lies in ``folder``."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def environment_of(pid: int) -> set[str]:
+    """The names of the environment variables a process was started with."""
+    return {line.split(b"=")[0].decode() for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if line}
+
+
+def public_folder() -> Path:
+    """A new temporary folder that every account may pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="contenthubd-test-"))
+    folder.chmod(0o711)
+    return folder
 
 
 def user_of(pid: int) -> int:

@@ -12,7 +12,7 @@ from contenthubd.config.model import Config
 from contenthubd.config.values import plain
 from contenthubd.domain.errors import InvalidConfig
 from contenthubd.domain.task import Mode
-from tests.config_case import HOME, Write, fault_of, from_environment, writer
+from tests.config_case import HOME, Write, fault_of, faults_of, from_environment, writer
 
 
 @pytest.fixture
@@ -60,6 +60,13 @@ def test_origin_names_only_the_file_where_the_line_is_not_sure(write: Write) -> 
     loaded = load(path, environ=HOME)
     assert loaded.origins["review.auto_approve"] == f"file {path}"
     assert loaded.origins["tasks.mode"] == f"file {path}:2"
+
+
+def test_a_key_that_also_stands_inside_a_text_has_no_sure_line(write: Write) -> None:
+    path = write('[daemon]\nsocket_group = """x\\\nlog_level = y"""\nlog_level = "debug"\n')
+    loaded = load(path, environ=HOME)
+    assert loaded.config.daemon.log_level == "debug"
+    assert loaded.origins["daemon.log_level"] == f"file {path}"
 
 
 def test_windows_line_ends_and_byte_order_mark_are_accepted(write: Write) -> None:
@@ -252,3 +259,9 @@ def test_default_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_path(environ) == own
     assert default_path(environ | {"CONTENTHUBD_CONFIG": "/else/where.toml"}) == Path("/else/where.toml")
     assert default_path(environ | {"CONTENTHUBD_CONFIG": ""}) == own
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_passed_over() -> None:
+    path = default_path({"XDG_CONFIG_HOME": "/" + "x" * 300})
+    assert path == Path("/" + "x" * 300, "contenthubd", "config.toml")
+    assert "cannot be read (file name too long)" in "".join(faults_of(path))

@@ -63,6 +63,7 @@ def test_the_error_counts_its_faults_and_exits_with_2() -> None:
         ("[tasks]\ntimeout_seconds = 2020-01-01", "found a value that TOML reads as date."),
         ("[tasks]\nretry_delays_seconds = []", "must be a list of one or more numbers of seconds"),
         ('[tasks]\nretry_delays_seconds = [1, "x"]', 'found the list [1, "x"].'),
+        ("[tasks]\nretry_delays_seconds = 5", "must be a list of one or more numbers of seconds"),
         ('[daemon]\nstate_dir = "state"', "must be an absolute path, one that begins with ~/, or empty"),
         ('[daemon]\nsocket_group = "a\\nb"', "must not hold control characters"),
         ('[creator]\nworkdir = "/a\\u0000b"', "must not hold control characters"),
@@ -115,6 +116,13 @@ def test_files_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
     path = write("")
     write("", "config.d")
     assert fault_of(path) == f"{tmp_path}/config.d: cannot be listed (not a directory)."
+
+
+@pytest.mark.parametrize("text", ['["node", ', "[" * 5000])
+def test_a_list_that_is_not_json_is_a_fault(text: str) -> None:
+    assert "creator.command must be a list of one or more texts, found the text" in fault_of(
+        CONTENTHUBD_CREATOR__COMMAND=text
+    )
 
 
 def test_an_unknown_flag_is_a_fault() -> None:

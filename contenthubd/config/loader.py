@@ -157,7 +157,7 @@ def _user_directory(environ: Mapping[str, str], variable: str, below_home: str) 
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
-    except PermissionError:
+    except OSError:
         return True
 
 
