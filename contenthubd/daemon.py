@@ -14,12 +14,18 @@ from contenthubd import __version__
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import upgrade
-from contenthubd.application import DaemonApplication, Parts
 from contenthubd.assembly import Assembly, Identity, assemble, defaults_of, rules_of
 from contenthubd.config.loader import Loaded
 from contenthubd.config.show import describe
 from contenthubd.control import wire
+from contenthubd.control.routes import Application
 from contenthubd.control.server import ControlServer
+from contenthubd.desk.accounts import AccountDesk
+from contenthubd.desk.condition import ConditionDesk
+from contenthubd.desk.contents import ContentDesk
+from contenthubd.desk.search import Search
+from contenthubd.desk.tasks import TaskDesk
+from contenthubd.desk.watch import Watch
 from contenthubd.domain.errors import ContentHubError
 from contenthubd.health import Health
 from contenthubd.ports import Clock, Stage
@@ -81,7 +87,7 @@ class Daemon:
 
     async def _serve(self, parts: Assembly, health: Health, embedded: EmbeddedPostgres | None) -> None:
         door = ControlServer(
-            DaemonApplication(self._parts(parts, health)),
+            self._application(parts, health),
             self._loaded.config.socket_path,
             group=self._loaded.config.daemon.socket_group,
         )
@@ -214,21 +220,25 @@ class Daemon:
                 await parts.creator.stop(timedelta())
                 await parts.images.close()
 
-    def _parts(self, parts: Assembly, health: Health) -> Parts:
-        return Parts(
-            submit=parts.submit,
-            steer=parts.steer,
-            review=parts.review,
-            views=parts.views,
-            history=parts.flights,
-            accounts=parts.accounts,
-            clock=self._clock,
-            slots=parts.slots,
-            waiting=parts.queue.count,
-            changed=lambda: self._changed,
-            health=health.report,
-            config=self._config,
-            version=wire.Version(version=__version__, python=platform.python_version(), pid=os.getpid()),
+    def _application(self, parts: Assembly, health: Health) -> Application:
+        search = Search(parts.views, parts.accounts)
+        watch = Watch(parts.views, search, self._clock, lambda: self._changed)
+        version = wire.Version(version=__version__, python=platform.python_version(), pid=os.getpid())
+        return Application(
+            tasks=TaskDesk(
+                parts.submit,
+                parts.steer,
+                parts.views,
+                parts.flights,
+                search,
+                watch,
+                self._clock,
+                parts.slots,
+                parts.queue.count,
+            ),
+            contents=ContentDesk(parts.review, parts.views, search),
+            accounts=AccountDesk(parts.accounts, self._clock),
+            condition=ConditionDesk(health.report, version, self._config),
         )
 
     def _config(self) -> list[wire.ConfigEntry]:

@@ -1,5 +1,6 @@
 """Path → handler. A handler parses, calls the application once and shapes the reply; rules live in the stages."""
 
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -79,11 +80,17 @@ class Condition(Protocol):
         """The configuration in force with the origin of each value."""
 
 
-class Application(Tasks, Contents, Accounts, Condition, Protocol):
-    """What the daemon can do for a person. Every method raises subclasses of ContentHubError, nothing else.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """What the daemon can do for a person, by desk. Methods raise subclasses of ContentHubError, nothing else.
 
     Ids come as people type them (see ``ids.pattern``): InvalidInput when malformed, NotFound, AmbiguousId.
     """
+
+    tasks: Tasks
+    contents: Contents
+    accounts: Accounts
+    condition: Condition
 
 
 APPLICATION: Final = web.AppKey("application", Application)
@@ -107,40 +114,40 @@ def _fragment(request: web.Request) -> str:
 async def submit(request: web.Request) -> web.Response:
     """POST /v1/tasks."""
     order = await body(request, wire.SubmitRequest)
-    submitted = await _app(request).submit(order, peer=_peer(request))
+    submitted = await _app(request).tasks.submit(order, peer=_peer(request))
     return reply(submitted, 200 if order.dry_run else 201)
 
 
 async def list_tasks(request: web.Request) -> web.Response:
     """GET /v1/tasks."""
     wanted = query(request, wire.TaskFilter)
-    tasks = await _app(request).tasks(wanted)
+    tasks = await _app(request).tasks.tasks(wanted)
     return reply(wire.TaskPage(tasks=tasks, next=tasks[-1].id if len(tasks) == wanted.limit else None))
 
 
 async def show_task(request: web.Request) -> web.Response:
     """GET /v1/tasks/{fragment}."""
-    return reply(await _app(request).task(_fragment(request), detail=query(request, wire.TaskQuery).detail))
+    return reply(await _app(request).tasks.task(_fragment(request), detail=query(request, wire.TaskQuery).detail))
 
 
 async def wait(request: web.Request) -> web.Response:
     """GET /v1/wait."""
-    return reply(await _app(request).wait(query(request, wire.WaitQuery)))
+    return reply(await _app(request).tasks.wait(query(request, wire.WaitQuery)))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """POST /v1/tasks/{fragment}/cancel."""
-    return reply(await _app(request).cancel(_fragment(request), peer=_peer(request)))
+    return reply(await _app(request).tasks.cancel(_fragment(request), peer=_peer(request)))
 
 
 async def retry(request: web.Request) -> web.Response:
     """POST /v1/tasks/{fragment}/retry."""
-    return reply(await _app(request).retry(_fragment(request), peer=_peer(request)))
+    return reply(await _app(request).tasks.retry(_fragment(request), peer=_peer(request)))
 
 
 async def stats(request: web.Request) -> web.Response:
     """GET /v1/stats."""
-    return reply(await _app(request).stats(query(request, wire.StatsQuery).since_seconds))
+    return reply(await _app(request).tasks.stats(query(request, wire.StatsQuery).since_seconds))
 
 
 # ------------------------------------------------------------------------------------------------------------ contents
@@ -149,25 +156,26 @@ async def stats(request: web.Request) -> web.Response:
 async def list_contents(request: web.Request) -> web.Response:
     """GET /v1/contents."""
     wanted = query(request, wire.ContentFilter)
-    contents = await _app(request).contents(wanted)
+    contents = await _app(request).contents.contents(wanted)
     return reply(wire.ContentPage(contents=contents, next=contents[-1].id if len(contents) == wanted.limit else None))
 
 
 async def show_content(request: web.Request) -> web.Response:
     """GET /v1/contents/{fragment}."""
-    return reply(await _app(request).content(_fragment(request), with_body=query(request, wire.ContentQuery).body))
+    with_body = query(request, wire.ContentQuery).body
+    return reply(await _app(request).contents.content(_fragment(request), with_body=with_body))
 
 
 async def approve(request: web.Request) -> web.Response:
     """POST /v1/contents/{fragment}/approve."""
     decision = await optional_body(request, wire.Decision)
-    return reply(await _app(request).approve(_fragment(request), peer=_peer(request), reason=decision.reason))
+    return reply(await _app(request).contents.approve(_fragment(request), peer=_peer(request), reason=decision.reason))
 
 
 async def reject(request: web.Request) -> web.Response:
     """POST /v1/contents/{fragment}/reject."""
     decision = await optional_body(request, wire.Decision)
-    return reply(await _app(request).reject(_fragment(request), peer=_peer(request), reason=decision.reason))
+    return reply(await _app(request).contents.reject(_fragment(request), peer=_peer(request), reason=decision.reason))
 
 
 # ------------------------------------------------------------------------------------------------------------ accounts
@@ -176,17 +184,17 @@ async def reject(request: web.Request) -> web.Response:
 async def create_account(request: web.Request) -> web.Response:
     """POST /v1/accounts."""
     wanted = await body(request, wire.NewAccount)
-    return reply(await _app(request).create_account(wanted, peer=_peer(request)), 201)
+    return reply(await _app(request).accounts.create_account(wanted, peer=_peer(request)), 201)
 
 
 async def list_accounts(request: web.Request) -> web.Response:
     """GET /v1/accounts."""
-    return reply(wire.AccountList(accounts=await _app(request).accounts()))
+    return reply(wire.AccountList(accounts=await _app(request).accounts.accounts()))
 
 
 async def show_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}."""
-    return reply(await _app(request).account(request.match_info["name"]))
+    return reply(await _app(request).accounts.account(request.match_info["name"]))
 
 
 # -------------------------------------------------------------------------------------------------------------- daemon
@@ -194,17 +202,17 @@ async def show_account(request: web.Request) -> web.Response:
 
 async def health(request: web.Request) -> web.Response:
     """GET /v1/health: 200 whatever the status is; the word in the reply says it."""
-    return reply(await _app(request).health())
+    return reply(await _app(request).condition.health())
 
 
 async def version(request: web.Request) -> web.Response:
     """GET /v1/version."""
-    return reply(await _app(request).version())
+    return reply(await _app(request).condition.version())
 
 
 async def config(request: web.Request) -> web.Response:
     """GET /v1/config."""
-    return reply(wire.ConfigList(config=await _app(request).config()))
+    return reply(wire.ConfigList(config=await _app(request).condition.config()))
 
 
 ROUTES: Final = (

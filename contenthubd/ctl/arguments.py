@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from contenthubd.ctl.failure import USAGE, Failure
 from contenthubd.ctl.output import FORMATS
@@ -19,7 +19,11 @@ TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-_CHOICE = re.compile(r"argument (?P<name>.+?): invalid choice: '?(?P<word>.*?)'? \(choose from (?P<choices>.*)\)$")
+_CHOICE = r"argument (?P<name>.+?): invalid choice: '?(?P<word>.*?)'? \(choose from (?P<choices>.*)\)$"
+
+
+# argparse looks for a translation of each of its words on disk, a millisecond in all; ours are English only.
+vars(argparse)["_"] = str
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -38,7 +42,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """argparse calls this for every fault."""
         help_fix = f"See: {self.prog} --help"
-        wrong = _CHOICE.match(message)
+        wrong = re.match(_CHOICE, message)
         if wrong is None:
             raise Failure(f"{message[:1].upper()}{message[1:]}.", fix=help_fix, exit_code=USAGE)
         choices = re.findall(r"[\w./:-]+", wrong["choices"])
@@ -61,17 +65,14 @@ class Group:
         self._common = common
         self.prefix = prefix
 
-    def command(self, name: str, run: str, text: str, examples: tuple[str, str], aliases: Sequence[str] = ()) -> Parser:
+    def command(self, name: str, run: str, text: str, examples: tuple[str, str]) -> Parser:
         """Add one; ``run`` is module:function below contenthubd.ctl."""
         parser: Parser = self._verbs.add_parser(
-            name, help=text, aliases=list(aliases), parents=[self._common], prog=f"{self.prefix} {name}",
-            description=text, epilog=_examples(examples),
+            name, help=text, parents=[self._common], prog=f"{self.prefix} {name}", description=text,
+            epilog=_examples(examples),
         )  # fmt: skip
         parser.set_defaults(run=run, leaf=parser)
         return parser
-
-
-Fill = Callable[[Group], None]
 
 
 def common_options() -> Parser:
@@ -87,13 +88,13 @@ def common_options() -> Parser:
     return common
 
 
-def noun(nouns: Any, name: str, text: str, fill: Fill | None, common: Parser, aliases: Sequence[str] = ()) -> None:
-    """Add a noun; without ``fill`` it is known but empty."""
-    prefix = f"contenthubctl {name}"
-    parser = nouns.add_parser(name, help=text, aliases=list(aliases), parents=[common], prog=prefix, description=text)
-    if fill:
-        verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, prog=prefix, title="verbs")
-        fill(Group(verbs, common, prefix))
+def noun(nouns: Any, name: str, text: str, common: Parser, aliases: Sequence[str] = ()) -> Group:
+    """Add a noun, still without verbs."""
+    prog = f"contenthubctl {name}"
+    parser = nouns.add_parser(name, help=text, aliases=list(aliases), parents=[common], prog=prog, description=text)
+    return Group(
+        parser.add_subparsers(metavar="VERB", dest="verb", required=True, prog=prog, title="verbs"), common, prog
+    )
 
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 
 from contenthubd.ctl.arguments import Group, Parser, common_options, noun, seconds, switch
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import TypeVar
+
+    T = TypeVar("T")
+Add = Callable[[Group, str], None]
 
 STATES = (
     "pending", "submitting", "submitted", "running", "retrying", "completed", "failed", "timeout", "cancelled",
@@ -25,12 +29,22 @@ def build_parser(wanted: frozenset[str] = frozenset()) -> Parser:
     common = common_options()
     parser = Parser(prog="contenthubctl", description=DESCRIPTION, epilog=EPILOG, parents=[common])
     nouns = parser.add_subparsers(metavar="NOUN", dest="noun", required=True, prog="contenthubctl", title="commands")
-    for name, (aliases, text, verbs) in _among(wanted, _NOUNS).items():
-        noun(nouns, name, text, _among(wanted, verbs), common, aliases)
     top = Group(nouns, common, "contenthubctl")
-    for name, add in _among(wanted, _TOP).items():
-        add(top, name)
+    if "tasks" in wanted:
+        wanted |= {"task"}
+    for name, told in _among(wanted, _COMMANDS).items():
+        if callable(told):
+            told(top, name)
+        else:
+            verbs = noun(nouns, name, told[0], common, aliases=["tasks"] if name == "task" else [])
+            for verb, add in _among(wanted, told[1]).items():
+                add(verbs, verb)
     return parser
+
+
+def _among(wanted: frozenset[str], table: dict[str, T]) -> dict[str, T]:
+    """The entries that are wanted; all of them if none is."""
+    return {name: entry for name, entry in table.items() if name in wanted} or table
 
 
 def _contents(verbs: Group, name: str) -> None:
@@ -49,8 +63,12 @@ def _content(verbs: Group, name: str) -> None:
 def _decide(verbs: Group, name: str) -> None:
     text = {"approve": "Approve articles: they go on to be published.",
             "reject": "Reject articles: they are never published."}[name]  # fmt: skip
-    decide = verbs.command(name, f"contents:{name}", text,
-                           (f"content {name} 5f3a9c21", f'content {name} 5f3a9c21 7be04d10 --reason "read by Anna"'))
+    decide = verbs.command(
+        name,
+        f"contents:{name}",
+        text,
+        (f"content {name} 5f3a9c21", f'content {name} 5f3a9c21 7be04d10 --reason "read by Anna"'),
+    )
     decide.add_argument("ids", metavar="ID", nargs="+", help="the articles' ids")
     decide.add_argument("--reason", default="", help="kept with the article")
 
@@ -65,8 +83,8 @@ def _generate(verbs: Group, name: str) -> None:
     _waiting(parser, optional=True)
 
 
-def _batch_generate(verbs: Group) -> None:
-    parser = verbs.command("batch-generate", "submit:batch", "Submit the topics of a file as one batch, all or none.",
+def _batch_generate(verbs: Group, name: str) -> None:
+    parser = verbs.command(name, "submit:batch", "Submit the topics of a file as one batch, all or none.",
                            ("content batch-generate --account studio --file topics.txt --wait",
                             "content batch-generate --account studio --file topics.csv --dry-run"))  # fmt: skip
     parser.add_argument("--file", required=True, metavar="PATH", help=".txt, .csv or .jsonl; - is standard input")
@@ -144,8 +162,7 @@ def _status(verbs: Group, name: str) -> None:
 def _list(verbs: Group, name: str) -> None:
     prefix = f"task {name}" if name == "list" else name
     parser = verbs.command(name, "tasks:listed", "List tasks, newest first.",
-                           (f"{prefix} --status failed --since 24h", f"{prefix} --batch last -o jsonl"),
-                           aliases=["ls"] if name == "list" else ())  # fmt: skip
+                           (f"{prefix} --status failed --since 24h", f"{prefix} --batch last -o jsonl"))  # fmt: skip
     _filters(parser, STATES)
 
 
@@ -158,8 +175,8 @@ def _wait(verbs: Group, name: str) -> None:
     _waiting(parser, optional=False)
 
 
-def _account(verbs: Group) -> None:
-    create = verbs.command("create", "accounts:create", "Make an account: a place you write for, with defaults.",
+def _account_create(verbs: Group, name: str) -> None:
+    create = verbs.command(name, "accounts:create", "Make an account: a place you write for, with defaults.",
                            ("account create studio",
                             'account create studio --tone friendly --no-auto-approve --if-missing'))  # fmt: skip
     create.add_argument("name", metavar="NAME", help="small letters, digits, '.', '_' and '-'")
@@ -172,18 +189,26 @@ def _account(verbs: Group) -> None:
     create.add_argument("--audience", default="", help="who reads them")
     create.add_argument("--requirements", default="", metavar="TEXT", help="wishes that hold for every article")
     create.add_argument("--if-missing", action="store_true", help="no error if it is there already")
-    verbs.command("list", "accounts:listed", "List accounts.", ("account list", "account list -o name"), ["ls"])
-    show = verbs.command(
-        "show", "accounts:show", "Show one account.", ("account show studio", "account show studio --json")
-    )
+
+
+def _accounts(verbs: Group, name: str) -> None:
+    verbs.command(name, "accounts:listed", "List accounts.", ("account list", "account list -o name"))
+
+
+def _account(verbs: Group, name: str) -> None:
+    show = verbs.command(name, "accounts:show", "Show one account.",
+                         ("account show studio", "account show studio --json"))  # fmt: skip
     show.add_argument("name", metavar="NAME", help="the account's name")
 
 
-def _config(verbs: Group) -> None:
-    check = verbs.command("check", "daemon:config_check", "Check the configuration; nothing needs to run for it.",
+def _config_check(verbs: Group, name: str) -> None:
+    check = verbs.command(name, "daemon:config_check", "Check the configuration; nothing needs to run for it.",
                           ("config check", "config check --config /etc/contenthubd/config.toml"))  # fmt: skip
     check.add_argument("--config", metavar="PATH", help="the file to check (default: the one the daemon would read)")
-    show = verbs.command("show", "daemon:config_show", "Show the configuration in force.",
+
+
+def _config_show(verbs: Group, name: str) -> None:
+    show = verbs.command(name, "daemon:config_show", "Show the configuration in force.",
                          ("config show", "config show --origin"))  # fmt: skip
     show.add_argument("--origin", action="store_true", help="where each value comes from")
 
@@ -207,18 +232,16 @@ def _help(top: Group, name: str) -> None:
     parser.add_argument("topic", metavar="TOPIC", choices=HELP_TOPICS, nargs="?", help=", ".join(HELP_TOPICS))
 
 
-_NOUNS: tuple[tuple[str, tuple[str, ...], str, Any], ...] = (
-    ("content", (), "submit topics; list, show and review articles", _content),
-    ("task", ("tasks",), "watch and steer the work on articles", _task),
-    ("account", (), "the places you write for", _account),
-    ("config", (), "check and show the configuration", _config),
-)
-_TOP = {
-    "health": _health, "version": _version, "help": _help, "submit": _generate, "ls": _list, "show": _status,
-    "wait": _wait,
-}  # fmt: skip
-_TOP_HELP = {
-    "health": "how everything is doing", "version": "of this command and of the daemon", "help": "explanations",
-    "submit": "short for content generate", "ls": "short for task list", "show": "short for task status",
-    "wait": "short for task wait",
+_COMMANDS: dict[str, Add | tuple[str, dict[str, Add]]] = {
+    "content": ("submit topics; list, show and review articles", {
+        "generate": _generate, "batch-generate": _batch_generate, "list": _contents, "show": _content,
+        "approve": _decide, "reject": _decide,
+    }),
+    "task": ("watch and steer the work on articles", {
+        "status": _status, "list": _list, "wait": _wait, "cancel": _cancel, "retry": _retry, "stats": _stats,
+    }),
+    "account": ("the places you write for", {"create": _account_create, "list": _accounts, "show": _account}),
+    "config": ("check and show the configuration", {"check": _config_check, "show": _config_show}),
+    "health": _health, "version": _version, "help": _help,
+    "submit": _generate, "ls": _list, "show": _status, "wait": _wait,
 }  # fmt: skip

@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 
-from contenthubd.ctl.arguments import Parser, parse
+from contenthubd.ctl.arguments import parse
 from contenthubd.ctl.client import Client, socket_path
 from contenthubd.ctl.commands import build_parser
 from contenthubd.ctl.failure import FAILED, INTERRUPTED, Failure
@@ -13,6 +13,7 @@ from contenthubd.ctl.output import Output
 
 __all__ = ["build_parser", "main"]
 
+HELP = frozenset({"-h", "--help"})
 Command = Callable[[Namespace, Client, Output], int]
 
 
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     output = Output("table", quiet=False, headers=True, color="auto")
     try:
-        args = parse(_parser(words), words)
+        args = _arguments(words)
         output = Output(
             getattr(args, "output", "table"), quiet=getattr(args, "quiet", False),
             headers=getattr(args, "headers", True), color=getattr(args, "color", "auto"),
@@ -40,8 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser(words: list[str]) -> Parser:
-    return build_parser(frozenset(words))
+def _arguments(words: list[str]) -> Namespace:
+    """Building the whole parser takes longer than answering, so it is built for help and for mistakes only."""
+    if not HELP.isdisjoint(words):
+        return parse(build_parser(), words)
+    try:
+        return parse(build_parser(frozenset(words)), words)
+    except Failure:
+        return parse(build_parser(), words)  # says the same, but knows all that might have been meant
 
 
 def _command(run: str) -> Command:

@@ -32,7 +32,7 @@ from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots
 
 LIMIT: Final = 100
-AGAIN: Final = timedelta(seconds=5)
+AGAIN: Final = timedelta(seconds=1)
 log = structlog.get_logger(__name__)
 
 

@@ -65,6 +65,7 @@ def settings_for(folder: Path, command: tuple[str, ...] = SIMULATOR, **changes: 
         "env_file": write_env_file(folder, KEYS | python_env()),
         "manage_worker": False,
         "command_timeout": timedelta(seconds=60),
+        "look_again": timedelta(seconds=0.2),
         "environ": {"PATH": os.environ["PATH"], "CREATOR_SIMULATOR_LATENCY_SECONDS": "0"},
     }
     return CreatorSettings(**(values | changes))

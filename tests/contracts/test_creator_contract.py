@@ -170,7 +170,7 @@ class TestTable:
         assert (row.creator_task_id, row.state) == (number, RowState.PENDING)
 
     async def test_thousands_of_other_peoples_rows(self, site: Site) -> None:
-        creator = site.creator(page_size=1000)
+        creator = site.creator(page_size=2000)
         await creator.start()
         task = task_of()
         number = await accepted(creator, task)

@@ -197,12 +197,17 @@ class TestDeaf:
             await until_async(noticed, "it was replaced")
 
     async def test_a_task_that_waits_beside_a_busy_worker_is_no_sign(self, tmp_path: Path) -> None:
-        async with minded(settings_with(tmp_path, WAITS)) as worker:
+        impatient = replace(settings_with(tmp_path, WAITS), worker_times=replace(QUICK, waits_too_long=0.0))
+        async with minded(impatient) as worker:
             rows = [CreatorRow(str(uuid4()), state, "") for state in (RowState.PENDING, RowState.RUNNING)]
-            await worker.saw(rows)
-            await asyncio.sleep(3 * QUICK.waits_too_long)
-            await worker.saw(rows)
+            for _ in range(3):
+                await worker.saw(rows)
             assert worker.sick() is None
+            for _ in range(3):
+                await worker.saw(rows[:1])
+            sick = worker.sick()
+            assert sick
+            assert sick.kind is ErrorKind.WORKER_DEAF
 
 
 class TestRedis:

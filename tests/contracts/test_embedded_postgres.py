@@ -125,8 +125,10 @@ async def test_the_cluster_is_safe_and_the_same_on_every_machine(postgres: Embed
 
 
 async def test_durable_is_the_default_and_only_tests_may_turn_it_off(data_dir: Path) -> None:
-    for options, expected in (({}, "on"), ({"durable": False}, "off")):
-        postgres = EmbeddedPostgres(data_dir, **options)
+    for postgres, expected in (
+        (EmbeddedPostgres(data_dir), "on"),
+        (EmbeddedPostgres(data_dir, durable=False), "off"),
+    ):
         try:
             assert await sql(await postgres.start(), "SHOW fsync") == expected
         finally:

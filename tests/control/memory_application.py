@@ -15,6 +15,7 @@ import msgspec
 from contenthubd import __version__
 from contenthubd.control import ids, wire
 from contenthubd.control.peer import Peer
+from contenthubd.control.routes import Application
 from contenthubd.domain.account import check_account_name
 from contenthubd.domain.content import ContentEvent, ContentState, content_step
 from contenthubd.domain.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
@@ -46,6 +47,11 @@ class MemoryApplication:
         self.database_is_away = False
         self._moved = asyncio.Event()
         self._version = 0
+
+    @property
+    def application(self) -> Application:
+        """Every desk of the door, all served by this one object."""
+        return Application(tasks=self, contents=self, accounts=self, condition=self)
 
     def move(self, task_id: str, state: TaskState, **more: Any) -> None:
         """Take a task to a state, as the daemon would."""

@@ -18,6 +18,8 @@ Words in the topic choose what happens:
     SLOW<n>    the article itself takes n seconds more
     LONG       an article of over 70 KB (give --max-words 30000, or the creator rejects it)
     ECHO       the article repeats the last line of the requirements
+
+`hold()` keeps every article back until `release()`: what a test does in between, it does in the middle of the work.
 """
 
 import array
@@ -59,6 +61,8 @@ class Services:
         self.articles: list[str] = []  # every article sent, in order
         self.faults: list[Exception] = []  # what went wrong in here; raised at the end
         self.closing = threading.Event()
+        self._writing = threading.Event()  # not set: articles are held back
+        self._writing.set()
         self._lock = threading.Lock()
         self._flaky: Counter[str] = Counter()
         self._folder = tempfile.TemporaryDirectory(prefix="creator-services-")
@@ -112,6 +116,18 @@ class Services:
             self.failing_downloads = max(self.failing_downloads - 1, -1)
             return self.failing_downloads >= 0
 
+    def hold(self) -> None:
+        """Answer everything but articles from now on."""
+        self._writing.clear()
+
+    def release(self) -> None:
+        """Send the articles that were held back, and all later ones at once."""
+        self._writing.set()
+
+    def wait_for_release(self) -> None:
+        """Let the time of a hold pass."""
+        self._writing.wait()
+
     def pause(self, seconds: float) -> None:
         """Let time pass, but no longer than the server lives."""
         self.closing.wait(seconds)
@@ -119,6 +135,7 @@ class Services:
     def close(self) -> None:
         """End every conversation and every thread, whatever they are doing; raise what went wrong in them."""
         self.closing.set()
+        self.release()
         self._server.shutdown()
         self._server.hang_up()
         self._server.server_close()
@@ -265,6 +282,7 @@ class Handler(BaseHTTPRequestHandler):
         slow = re.search(r"SLOW(\d+)", topic)
         if kind == "write":
             self.services.articles.append(reply)
+            self.services.wait_for_release()
             self.services.pause(float(slow.group(1)) if slow else 0.0)
         if question.get("stream"):
             self.stream(reply)

@@ -17,7 +17,7 @@ from contenthubd.adapters.creator.command import Commands, Ended, Finished
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
 from contenthubd.adapters.creator.health import CreatorHealth
-from contenthubd.adapters.creator.process import kill_orphans
+from contenthubd.adapters.creator.process import end_child, kill_orphans, lives
 from contenthubd.adapters.creator.redis_probe import RedisDown, RedisWatch, queued_jobs
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.table import CreatorTable
@@ -239,6 +239,11 @@ class CommandCreator:
     def worker_alive(self, worker_id: str) -> bool | None:
         """Whether a worker of ours still lives; None if it is not one of ours."""
         return self._worker.alive(worker_id)
+
+    def end_child(self, child: Child) -> bool:
+        """Kill what an earlier daemon left behind, if it still is the same process; True once it is gone."""
+        end_child(child)
+        return not lives(child)
 
     def _wrong(self, ended: Ended) -> Sick | Failed | None:
         """A sickness (remembered until a command works) or a refusal."""

@@ -19,7 +19,6 @@ from contenthubd.adapters.creator.worker import Worker
 from contenthubd.domain.outcome import ErrorKind, Sick
 from contenthubd.domain.task import Mode
 
-_LOOK_AGAIN_SECONDS: Final = 3.0
 _OTHERS: Final = frozenset({ErrorKind.CREATOR_REDIS_DOWN, ErrorKind.WORKER_GONE, ErrorKind.WORKER_DEAF})
 """Kinds that have a watch of their own."""
 
@@ -83,7 +82,8 @@ class CreatorHealth:
 
     def _look_is_due(self) -> bool:
         """Asked again under the lock: somebody else may just have looked."""
-        return not self._proven and anyio.current_time() - self._looked_at >= _LOOK_AGAIN_SECONDS
+        waited = anyio.current_time() - self._looked_at
+        return not self._proven and waited >= self._settings.look_again.total_seconds()
 
     def _explained(self, sick: Sick) -> Sick:
         if sick.kind is not ErrorKind.API_KEYS_MISSING:

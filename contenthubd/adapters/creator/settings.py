@@ -48,6 +48,8 @@ class CreatorSettings:
     concurrency: int = 5
     command_timeout: timedelta = timedelta(seconds=10)
     """For every command but the one that generates in sync mode."""
+    look_again: timedelta = timedelta(seconds=3)
+    """Between two looks at a creator that was sick."""
     page_size: int = 200
     max_output_bytes: int = 64 * MEBIBYTE
     worker_times: WorkerTimes = WorkerTimes()

@@ -7,6 +7,7 @@ queue while the worker has room.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Iterable
@@ -257,7 +258,8 @@ class Worker:
         if process is None:
             return
         if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
             with anyio.move_on_after(grace.total_seconds()):
                 await process.wait()
         kill_group(process.pid)

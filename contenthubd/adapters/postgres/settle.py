@@ -2,9 +2,15 @@
 
 The guard: the task is still in the state it leaves, at the attempt number that was decided on, and this attempt has
 not ended; where a lease is needed, the attempt is still ours. A settlement that lost its race changes 0 rows.
+
+The task is locked before its attempt, as every other statement does it, so that no two of them wait for each other.
+What came from outside may hold NUL and halves of characters, which PostgreSQL cannot store: they are taken out here,
+for an article must not be lost over one of them.
 """
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -13,17 +19,7 @@ from contenthubd.ports import Settlement
 
 _GUARDED: Final = """
     WITH held AS (
-        SELECT task_id FROM attempt
-        WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
-          AND (CAST(:owner AS text) IS NULL OR owner = :owner)
-        FOR UPDATE
-    ), moved AS (
-        UPDATE task SET state = :enters, run_at = :run_at,
-            finished_at = CASE WHEN :final THEN CAST(:at AS timestamptz) END,
-            retry_count = retry_count + :charged, deaths = deaths + :died,
-            error_kind = :error_kind, error = :error
-        FROM held WHERE task.id = held.task_id AND task.state = :leaves AND task.attempt = :task_attempt
-        RETURNING task.id, task.account_id, task.priority
+        SELECT id FROM task WHERE id = :id AND state = :leaves AND attempt = :task_attempt FOR UPDATE
     ), closed AS (
         UPDATE attempt SET
             ended_at = CASE WHEN :ends THEN CAST(:at AS timestamptz) END,
@@ -36,7 +32,16 @@ _GUARDED: Final = """
             owner = CASE WHEN :ends OR :accepted OR :abandons THEN NULL ELSE owner END,
             leased_until = CASE WHEN :ends OR :accepted OR :abandons THEN NULL ELSE leased_until END,
             error_kind = :error_kind, error = :error, exit_code = :exit_code, stderr_tail = :stderr_tail
-        FROM moved WHERE attempt.task_id = moved.id AND attempt.number = :attempt
+        FROM held WHERE attempt.task_id = held.id AND attempt.number = :attempt AND attempt.ended_at IS NULL
+          AND (CAST(:owner AS text) IS NULL OR attempt.owner = :owner)
+        RETURNING attempt.task_id
+    ), moved AS (
+        UPDATE task SET state = :enters, run_at = :run_at,
+            finished_at = CASE WHEN :final THEN CAST(:at AS timestamptz) END,
+            retry_count = retry_count + :charged, deaths = deaths + :died,
+            error_kind = :error_kind, error = :error
+        FROM closed WHERE task.id = closed.task_id AND task.state = :leaves AND task.attempt = :task_attempt
+        RETURNING task.id, task.account_id, task.priority
     ), overtaken AS (
         UPDATE attempt SET abandoned_at = :at FROM moved
         WHERE attempt.task_id = moved.id AND attempt.number = :task_attempt AND :task_attempt <> :attempt
@@ -66,8 +71,9 @@ _WITH_CONTENT: Final = """
     )
 """
 
-SETTLE: Final = text(_GUARDED + "SELECT count(*) AS won FROM moved")
-SETTLE_WITH_CONTENT: Final = text(_GUARDED + _WITH_CONTENT + "SELECT count(*) AS won FROM moved")
+SETTLE: Final = text(f"{_GUARDED} SELECT count(*) AS won FROM moved")
+SETTLE_WITH_CONTENT: Final = text(f"{_GUARDED} {_WITH_CONTENT} SELECT count(*) AS won FROM moved")
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def settle_values(settlement: Settlement, *, final: bool, accepted: bool) -> dict[str, Any]:
@@ -92,12 +98,12 @@ def settle_values(settlement: Settlement, *, final: bool, accepted: bool) -> dic
         "creator_task_id": settlement.creator_task_id,
         "creator_ended_at": settlement.creator_ended_at,
         "error_kind": settlement.error_kind,
-        "error": settlement.error,
+        "error": _storable(settlement.error),
         "exit_code": settlement.exit_code,
-        "stderr_tail": settlement.stderr_tail or None,
+        "stderr_tail": _storable(settlement.stderr_tail) or None,
         "content_id": content.content_id if content else None,
         "fact_names": [fact.name for fact in settlement.facts],
-        "fact_data": [json.dumps(fact.data, ensure_ascii=False, default=str) for fact in settlement.facts],
+        "fact_data": [json.dumps(_without(fact.data), ensure_ascii=False, default=str) for fact in settlement.facts],
     }
 
 
@@ -108,10 +114,18 @@ def content_values(settlement: Settlement) -> dict[str, Any]:
     return {
         "content_state": "approved" if content.approved else "pending_review",
         "approved": content.approved,
-        "title": content.title,
-        "body": content.body,
-        "image_urls": [url for url, _ in content.images],
-        "image_prompts": [prompt for _, prompt in content.images],
+        "title": _storable(content.title),
+        "body": _storable(content.body),
+        "image_urls": [_storable(url) for url, _ in content.images],
+        "image_prompts": [_storable(prompt) for _, prompt in content.images],
         "publication_ids": [publication_id for publication_id, _ in content.publication_ids],
         "targets": [target for _, target in content.publication_ids],
     }
+
+
+def _storable(text: str | None) -> str | None:
+    return text if text is None else _UNSTORABLE.sub("", text)
+
+
+def _without(data: Mapping[str, object]) -> dict[str, object]:
+    return {name: _storable(value) if isinstance(value, str) else value for name, value in data.items()}

@@ -1,0 +1,71 @@
+"""The long poll of people who wait for tasks."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import anyio
+import msgspec
+
+from contenthubd.control import wire
+from contenthubd.desk.search import Search
+from contenthubd.desk.shapes import shown
+from contenthubd.domain.task import FINAL
+from contenthubd.ports import Clock, Row, Views
+
+LOOK_AGAIN: Final = timedelta(seconds=1)
+LONGEST_POSITIONED: Final = 20
+FACT_MARGIN: Final = 100
+"""Facts are told again when they are this close to the cursor: transactions commit out of order."""
+
+
+class Watch:
+    """Answers when something changed. ``changed`` gives an event that the next change sets."""
+
+    def __init__(self, views: Views, search: Search, clock: Clock, changed: Callable[[], anyio.Event]) -> None:
+        self._views = views
+        self._search = search
+        self._clock = clock
+        self._changed = changed
+
+    async def __call__(self, wanted: wire.WaitQuery, expected: float | None) -> wire.WaitReply:
+        """The tasks that changed since the query's cursor, at the latest at its timeout."""
+        batch_id = await self._search.batch(wanted.batch) if wanted.batch else None
+        found = [await self._search.one("task", fragment) for fragment in wanted.id]
+        until = self._clock.now() + timedelta(seconds=wanted.timeout)
+        while True:
+            event = self._changed()
+            reply = await self._waited(found, batch_id, wanted.since, expected)
+            left = until - self._clock.now()
+            if (reply.changed and reply.cursor != wanted.since) or reply.settled or left <= timedelta():
+                return reply
+            with anyio.move_on_after(min(left, LOOK_AGAIN).total_seconds()):
+                await event.wait()
+
+    async def _waited(
+        self, found: Sequence[UUID], batch_id: UUID | None, since: str, expected: float | None
+    ) -> wire.WaitReply:
+        rows = await self._views.waited(found, batch_id)
+        last = max((row["last_fact"] or 0 for row in rows), default=0)
+        told = int(since) if since.isdecimal() else -1
+        new = [row for row in rows if told < 0 or (row["last_fact"] or 0) > told - FACT_MARGIN] if last != told else []
+        counts: dict[str, int] = {}
+        for row in rows:
+            counts[row["state"]] = counts.get(row["state"], 0) + 1
+        all_final = all(row["state"] in FINAL for row in rows)
+        return wire.WaitReply(
+            changed=[await self._waited_task(row, expected, len(rows)) for row in new],
+            counts=counts,
+            total=len(rows),
+            all_final=all_final,
+            settled=all_final and not any(row["publishing"] for row in rows),
+            cursor=str(last),
+        )
+
+    async def _waited_task(self, row: Row, expected: float | None, total: int) -> wire.WaitedTask:
+        position = None
+        if row["state"] == "pending" and total <= LONGEST_POSITIONED:
+            position = (await self._views.task(row["id"]))["position"]
+        told = {**row, "expected_seconds": expected, "position": position}
+        return msgspec.convert(shown(told), wire.WaitedTask)
