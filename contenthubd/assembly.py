@@ -29,6 +29,7 @@ from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.dispatch import Dispatch
 from contenthubd.stages.fetch import Fetch
 from contenthubd.stages.heartbeat import Heartbeat
+from contenthubd.stages.pause import Pause
 from contenthubd.stages.poll import Poll
 from contenthubd.stages.promote import Promote
 from contenthubd.stages.publish import Publish
@@ -71,7 +72,7 @@ class Assembly:
     steer: Steer
     review: Review
     attempts: Attempts
-    dispatch: Dispatch
+    pause: Pause
     poll: Poll
     ticks: dict[Stage, Tick]
 
@@ -109,6 +110,7 @@ class Base:
     queue: MemoryQueue
     creator: CommandCreator
     slots: Slots
+    pause: Pause
 
     @property
     def lease_length(self) -> timedelta:
@@ -131,14 +133,15 @@ def assemble(
         queue=MemoryQueue(config.queue.memory_size),
         creator=CommandCreator(_creator_settings(config), clock),
         slots=Slots(config.tasks.max_concurrent, wake),
+        pause=Pause(clock),
     )
     accounts = PostgresAccounts(database)
     pool = PostgresPublications(database, config.state_dir / "images")
     images = _image_source(config)
     settle = Settle(base.tasks, clock, rules_of(config), base.slots, wake)
-    attempts = Attempts(base.creator, base.flights, settle, clock, base.slots, wake, owner=identity.owner)
+    attempts = _attempts(base, settle)
     heartbeat = _heartbeat(base)
-    dispatch, poll = _dispatch(base, heartbeat, attempts), _poll(base, settle, attempts)
+    poll = _poll(base, settle, attempts)
     return Assembly(
         creator=base.creator,
         images=images,
@@ -152,13 +155,13 @@ def assemble(
         steer=Steer(base.tasks, base.queue, attempts, clock, wake),
         review=Review(pool, clock, wake, targets=(DIRECTORY_TARGET,)),
         attempts=attempts,
-        dispatch=dispatch,
+        pause=base.pause,
         poll=poll,
         ticks={
             Stage.HEARTBEAT: heartbeat.tick,
             Stage.RESCUE: _rescue(base, heartbeat, settle).tick,
             Stage.PROMOTE: Promote(base.tasks, base.queue, clock, wake).tick,
-            Stage.DISPATCH: dispatch.tick,
+            Stage.DISPATCH: _dispatch(base, heartbeat, attempts).tick,
             Stage.POLL: poll.tick,
             Stage.FETCH: _fetch(base, PostgresImages(database), images).tick,
             Stage.PUBLISH: _publish(base, pool).tick,
@@ -177,6 +180,19 @@ def _heartbeat(base: Base) -> Heartbeat:
     )
 
 
+def _attempts(base: Base, settle: Settle) -> Attempts:
+    return Attempts(
+        base.creator,
+        base.flights,
+        settle,
+        base.clock,
+        base.slots,
+        base.pause,
+        base.wake,
+        owner=base.identity.owner,
+    )
+
+
 def _dispatch(base: Base, heartbeat: Heartbeat, attempts: Attempts) -> Dispatch:
     def lease() -> Lease | None:
         return None if base.draining() else heartbeat.lease()
@@ -188,6 +204,7 @@ def _dispatch(base: Base, heartbeat: Heartbeat, attempts: Attempts) -> Dispatch:
         base.creator,
         base.clock,
         base.slots,
+        base.pause,
         lease=lease,
         start=attempts.start,
         sync_when_down=base.config.creator.on_redis_down == "sync",

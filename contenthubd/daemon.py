@@ -138,6 +138,7 @@ class Daemon:
         with anyio.move_on_after(SETTLE_SECONDS):
             await self._loops[Stage.POLL].once()
             await self._attempts_ended(parts)
+        parts.attempts.close()
 
     async def _cut_short(self, soft: anyio.CancelScope) -> None:
         await self._hurry.wait()

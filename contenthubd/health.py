@@ -46,7 +46,7 @@ class Health:
         if unreachable:
             hint = "Work goes on by itself when PostgreSQL is back."
             faults.append(wire.HealthFault(part="database", what=unreachable, hint=hint))
-        sick = self._parts.dispatch.sick
+        sick = self._parts.pause.sick
         if sick is not None:
             faults.append(wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint))
         for loop in self._loops.values():

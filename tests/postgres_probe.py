@@ -4,12 +4,13 @@ import asyncio
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,17 @@ def environment_of(pid: int) -> set[str]:
     return {line.split(b"=")[0].decode() for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if line}
 
 
-def public_folder() -> Path:
-    """A new temporary folder that every account may pass through."""
+@contextmanager
+def public_folder() -> Iterator[Path]:
+    """A temporary folder that every account may pass through; at the end nothing may run on it any more."""
     folder = Path(tempfile.mkdtemp(prefix="contenthubd-test-"))
     folder.chmod(0o711)
-    return folder
+    yield folder
+    left = running_on(folder)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(folder)
+    assert left == []
 
 
 def user_of(pid: int) -> int:
@@ -84,7 +91,7 @@ async def sql(url: str, statement: str) -> Any:
 async def owner(
     data_dir: Path, bin_dir: Path | None = None, *, wrapped_in: Sequence[str] = ()
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Another process that owns a private PostgreSQL; killed at the end if it still runs."""
+    """Another process that owns a private PostgreSQL; at the end it is told to stop and waited for."""
     paths = [str(data_dir), *([str(bin_dir)] if bin_dir else [])]
     process = await asyncio.create_subprocess_exec(
         *wrapped_in,
@@ -97,9 +104,13 @@ async def owner(
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
 
 async def told_by(process: asyncio.subprocess.Process) -> dict[str, Any]:
@@ -140,7 +151,7 @@ def can(*command: str) -> bool:
 async def put_to_sleep(pid: int) -> None:
     """Freeze a process, and wait until it is frozen."""
     os.kill(pid, signal.SIGSTOP)
-    await until(lambda: _stat(pid)[:1] == ["T"], f"process {pid} is stopped")
+    await until(lambda: _stat(pid)[:1] in (["T"], ["Z"]), f"process {pid} is stopped")
 
 
 def _stat(pid: int) -> list[str]:

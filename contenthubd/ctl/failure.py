@@ -39,7 +39,7 @@ class Failure(Exception):
 
     def text(self) -> str:
         """As people read it: one line each, faults as a list."""
-        listed = [f"  - {fault}" for _, fault in self.faults if fault != self.what]
+        listed = [f"  - {fault}" for _, fault in self.faults if fault != self.what and fault not in self.why]
         parts = [f"  {label}: {_hanging(part)}" for label, part in (("why", self.why), ("fix", self.fix)) if part]
         return "\n".join([self.what, *listed, *parts])
 

@@ -1,61 +1,36 @@
-"""contenthubctl: arguments → one command → exit code. Commands are imported when they are called for."""
+"""contenthubctl: the entry.
 
-import os
+A command lives for a few milliseconds. Collecting garbage while it imports would take a tenth of them, so that is
+switched off before anything is imported, and on again by what lasts longer.
+"""
+
+from __future__ import annotations
+
+import gc
 import sys
-from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from contenthubd.ctl.arguments import parse
-from contenthubd.ctl.client import Client, socket_path
-from contenthubd.ctl.commands import build_parser
-from contenthubd.ctl.failure import FAILED, INTERRUPTED, Failure
-from contenthubd.ctl.output import Output
-
-__all__ = ["build_parser", "main"]
-
-HELP = frozenset({"-h", "--help"})
-Command = Callable[[Namespace, Client, Output], int]
+TYPE_CHECKING = False  # typing itself takes two milliseconds to import
+if TYPE_CHECKING:
+    from contenthubd.ctl.arguments import Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit codes are those of ``contenthubctl help exit-codes``."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    output = Output("table", quiet=False, headers=True, color="auto")
+    """Run one command with these words, by default those of the command line; its exit code."""
+    gc.disable()
     try:
-        args = _arguments(words)
-        output = Output(
-            getattr(args, "output", "table"), quiet=getattr(args, "quiet", False),
-            headers=getattr(args, "headers", True), color=getattr(args, "color", "auto"),
-        )  # fmt: skip
-        code = _command(args.run)(args, Client(socket_path(getattr(args, "socket", None))), output)
-        sys.stdout.flush()
-    except Failure as failure:
-        output.fail(failure.text())
-        return failure.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; without this Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    return code
+        from contenthubd.ctl.run import run  # see above
+
+        return run(list(sys.argv[1:] if argv is None else argv))
+    finally:
+        gc.enable()
 
 
-def _arguments(words: list[str]) -> Namespace:
-    """Building the whole parser takes longer than answering, so it is built for help and for mistakes only."""
-    if not HELP.isdisjoint(words):
-        return parse(build_parser(), words)
-    try:
-        return parse(build_parser(frozenset(words)), words)
-    except Failure:
-        return parse(build_parser(), words)  # says the same, but knows all that might have been meant
+def build_parser() -> Parser:
+    """Every command with every option."""
+    from contenthubd.ctl import commands  # see above
 
-
-def _command(run: str) -> Command:
-    module, _, function = run.partition(":")
-    # __import__ and not importlib, which would have to be imported itself.
-    command: Command = getattr(__import__(f"contenthubd.ctl.{module}", fromlist=[function]), function)
-    return command
+    return commands.build_parser()
 
 
 if __name__ == "__main__":

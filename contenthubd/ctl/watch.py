@@ -5,6 +5,7 @@ back. The daemon is asked by long polls, so a change shows at once. If it goes a
 when it comes back within the time of --reconnect.
 """
 
+import gc
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -128,6 +129,7 @@ class Watch:
 
 def until_done(target: Target, client: Client, output: Output, patience: Patience) -> int:
     """Watch, then show what came out. 0 if all completed, 1 if not, 130 after Ctrl-C."""
+    gc.enable()
     watch = Watch(target, client, output, patience)
     try:
         if target.batch == "last":

@@ -19,12 +19,15 @@ from contenthubd.domain.errors import Unavailable
 from contenthubd.domain.outcome import Accepted, Interrupted, Outcome, Sick, Unknown
 from contenthubd.domain.task import Mode, Task
 from contenthubd.ports import Clock, Creator, FlightStore, Stage, Wake
+from contenthubd.stages.pause import Pause
 from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots
 
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
 LOOKUPS: Final = 3
+Key = tuple[UUID, int]
+"""Task and attempt: a task that was cancelled and revived may have its old attempt and its new one here at once."""
 log = structlog.get_logger(__name__)
 
 
@@ -38,6 +41,7 @@ class Attempts:
         settle: Settle,
         clock: Clock,
         slots: Slots,
+        pause: Pause,
         wake: Wake,
         *,
         owner: str,
@@ -47,9 +51,12 @@ class Attempts:
         self._settle = settle
         self._clock = clock
         self._slots = slots
+        self._pause = pause
         self._wake = wake
         self._owner = owner
-        self._scopes: dict[UUID, anyio.CancelScope] = {}
+        self._scopes: dict[Key, anyio.CancelScope] = {}
+        self._killable: dict[Key, anyio.CancelScope] = {}
+        self._closed = False
         self._group: TaskGroup | None = None
 
     def open(self, group: TaskGroup) -> None:
@@ -67,29 +74,45 @@ class Attempts:
             raise RuntimeError("attempts were started before the daemon's task group was open")
         self._group.start_soon(self.run, task, name=f"attempt {task.task_id}")
 
-    def interrupt(self, task_id: UUID) -> bool:
-        """Kill the child that works on a task in sync mode, if there is one here."""
-        scope = self._scopes.get(task_id)
-        if scope is not None:
-            scope.cancel()
-        return scope is not None
+    def interrupt(self, task_id: UUID) -> None:
+        """Kill the child that generates a task's article, if there is one here.
+
+        A ``create`` of async mode is never cut off: it takes a moment, and killing it would leave an unknown outcome.
+        """
+        for (killable, _), scope in self._killable.items():
+            if killable == task_id:
+                scope.cancel()
 
     def interrupt_all(self) -> None:
         """The hard part of a planned stop."""
+        for scope in self._killable.values():
+            scope.cancel()
+
+    def close(self) -> None:
+        """Give up what still cannot be written: its lease runs out, and the next daemon finds out what became of it."""
+        self._closed = True
         for scope in self._scopes.values():
             scope.cancel()
 
     async def run(self, task: Task) -> None:
         """From claim to settle; never raises for what the creator or the database do."""
         outcome: Outcome = Interrupted()
+        key = task.task_id, task.attempt
         with anyio.CancelScope() as scope:
-            self._scopes[task.task_id] = scope
+            self._scopes[key] = scope
+            if task.mode is Mode.SYNC:
+                self._killable[key] = scope
             try:
                 outcome = await self._try(task)
             finally:
-                del self._scopes[task.task_id]
+                self._killable.pop(key, None)
+        if isinstance(outcome, Sick):
+            self._pause.trip(outcome)
+        elif not isinstance(outcome, Interrupted):
+            self._pause.clear()
         with anyio.CancelScope(shield=True):
             await self._written(lambda: self._end(task, outcome))
+        del self._scopes[key]
 
     async def _try(self, task: Task) -> Outcome:
         mark = mark_of(task.task_id, task.attempt)
@@ -109,13 +132,23 @@ class Attempts:
         return await self._creator.generate(task, mark, max(left, timedelta()), started)
 
     async def _reconcile(self, task: Task, mark: str, unknown: Unknown) -> Outcome:
-        """Nothing is created again before the creator's rows were searched: a late insert needs a second look."""
-        for lookup in range(LOOKUPS):
+        """Nothing is created again before the creator's rows were searched: a late insert needs a second look.
+
+        A creator too sick to be asked is asked again, until the attempt's time is over.
+        """
+        pause, answers = FIRST_PAUSE, 0
+        while answers < LOOKUPS:
             rows = await self._creator.find([mark])
             if isinstance(rows, Sick):
-                return unknown
+                log.warning("lookup_postponed", task_id=str(task.task_id), kind=rows.kind, cause=rows.cause)
+                if task.deadline_at is None or self._clock.now() >= task.deadline_at:
+                    break
+                await anyio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            answers += 1
             if mark in rows:
-                log.info("attempt_reconciled", task_id=str(task.task_id), attempt=task.attempt, lookup=lookup)
+                log.info("attempt_reconciled", task_id=str(task.task_id), attempt=task.attempt, lookup=answers)
                 return Accepted(rows[mark].creator_task_id)
         return unknown
 
@@ -129,10 +162,12 @@ class Attempts:
             self._wake(Stage.POLL)
         elif await self._flights.end(task.task_id, task.attempt, self._clock.now(), "dropped"):
             self._slots.give_back()
+        else:
+            log.warning("lease_lost", task_id=str(task.task_id), attempt=task.attempt)
 
     async def _written(self, write: Callable[[], Awaitable[None]]) -> None:
         pause = FIRST_PAUSE
-        while True:
+        while not self._closed:
             try:
                 return await write()
             except Unavailable as fault:

@@ -1,26 +1,32 @@
 """Dispatch: free places → ids from the queue → claims → attempts.
 
 The queue is only a hint: when it is empty it is filled again from the database, so an id that was lost, or an id that
-could not run in the mode the creator allows just now, comes back by itself. A sick creator pauses dispatch with a
-growing delay and costs no task an attempt.
+could not run in the mode the creator allows just now, comes back by itself; so it is every minute, in case the queue
+never runs empty. A sick creator pauses dispatch with a growing delay and costs no task an attempt.
+
+A claim that PostgreSQL did not answer in time may have been made all the same, even some time later. Such a claim
+carries our name, so nobody else would ever look at it: its ids are kept in mind and started when they turn up.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
 
-from contenthubd.domain.outcome import ErrorKind, Sick
+from contenthubd.domain.errors import Unavailable
+from contenthubd.domain.outcome import ErrorKind
 from contenthubd.domain.task import Mode, Task
 from contenthubd.ports import Clock, Creator, FlightStore, Lease, TaskQueue, TaskStore
+from contenthubd.stages.pause import Pause
 from contenthubd.stages.slots import Slots
 
 IDLE: Final = timedelta(seconds=30)
-FIRST_PAUSE: Final = timedelta(seconds=1)
-LONGEST_PAUSE: Final = timedelta(seconds=30)
 RECHECK: Final = timedelta(seconds=1)
+REFRESH: Final = timedelta(seconds=60)
+DOUBT: Final = timedelta(seconds=120)
 log = structlog.get_logger(__name__)
 
 
@@ -35,6 +41,7 @@ class Dispatch:
         creator: Creator,
         clock: Clock,
         slots: Slots,
+        pause: Pause,
         *,
         lease: Callable[[], Lease | None],
         start: Callable[[Task], None],
@@ -51,44 +58,72 @@ class Dispatch:
         self._start = start
         self._sync_when_down = sync_when_down
         self._refill_limit = refill
-        self._pauses = 0
+        self._pause = pause
         self._run_as: Mapping[Mode, Mode] = {}
-        self.sick: Sick | None = None
+        self._refilled_at: datetime | None = None
+        self._doubtful: dict[UUID, datetime] = {}
 
     async def tick(self) -> timedelta:
         """Fill the free places; wait until woken when there is nothing to do."""
         lease = self._lease()
+        if lease is not None and self._doubtful:
+            await self._start_doubtful(lease)
         if lease is None or not self._slots.free:
-            return IDLE
+            return RECHECK if self._doubtful else IDLE
+        if self._pause.left:
+            return self._pause.left
         run_as = await self._runnable()
         if not run_as:
-            self._pauses += 1
-            doubled: timedelta = FIRST_PAUSE * (1 << min(self._pauses - 1, 10))
-            return min(doubled, LONGEST_PAUSE)
-        self._pauses = 0
-        if run_as != self._run_as:
+            return self._pause.left
+        if run_as != self._run_as or self._stale():
             self._run_as = run_as
             await self._refill()
         ids = await self._take()
         if not ids and not await self._refill():
-            return RECHECK if self.sick else IDLE
+            return RECHECK if self._pause.sick else IDLE
         return await self._claim(ids or await self._take(), lease)
 
     async def _claim(self, ids: list[UUID], lease: Lease) -> timedelta:
         if not ids:
             return IDLE
-        claimed = await self._tasks.claim(
-            ids, run_as=self._run_as, slots=self._slots.total, lease=lease, now=self._clock.now()
-        )
+        now = self._clock.now()
+        try:
+            claimed = await self._tasks.claim(ids, run_as=self._run_as, slots=self._slots.total, lease=lease, now=now)
+        except Unavailable:
+            self._doubtful.update(dict.fromkeys(ids, now))
+            self._refilled_at = None
+            raise
         self._slots.take(len(claimed))
         for task in claimed:
-            log.info("task_claimed", task_id=str(task.task_id), attempt=task.attempt, mode=task.mode)
-            self._start(task)
+            self._begin(task)
         if len(claimed) == len(ids):
             return timedelta()
-        self._slots.correct(len(await self._flights.in_flight(lease.instance)))
+        changes = self._slots.changes
+        self._slots.correct(len(await self._flights.in_flight(lease.instance)), changes)
         await self._refill()
         return timedelta() if claimed else RECHECK
+
+    def _begin(self, task: Task) -> None:
+        self._doubtful.pop(task.task_id, None)
+        log.info("task_claimed", task_id=str(task.task_id), attempt=task.attempt, mode=task.mode)
+        self._start(task)
+
+    async def _start_doubtful(self, lease: Lease) -> None:
+        """Start what an unanswered claim claimed after all; forget what has not turned up for long."""
+        changes = self._slots.changes
+        flights = await self._flights.in_flight(lease.instance)
+        self._slots.correct(len(flights), changes)
+        for flight in flights:
+            if flight.owner == lease.owner and self._doubtful.get(flight.task_id) == flight.claimed_at:
+                if flight.current:
+                    self._begin(replace(await self._tasks.get(flight.task_id), mode=flight.mode))
+                elif await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), "dropped"):
+                    self._slots.give_back()
+        now = self._clock.now()
+        self._doubtful = {task_id: since for task_id, since in self._doubtful.items() if now < since + DOUBT}
+
+    def _stale(self) -> bool:
+        return self._refilled_at is None or self._clock.now() >= self._refilled_at + REFRESH
 
     async def _take(self) -> list[UUID]:
         ids: list[UUID] = []
@@ -102,6 +137,7 @@ class Dispatch:
         Cleared before the database is read: an id that is submitted in between is in one of the two. One row more
         than the queue holds, so that a full queue knows where its knowledge ends and keeps the order.
         """
+        self._refilled_at = self._clock.now()
         await self._queue.clear()
         waiting = await self._tasks.waiting(self._refill_limit, self._run_as)
         for task_id, rank in waiting:
@@ -119,12 +155,8 @@ class Dispatch:
             run_as[Mode.ASYNC] = Mode.ASYNC
         elif sync_sick is None and self._sync_when_down and async_sick.kind is ErrorKind.CREATOR_REDIS_DOWN:
             run_as[Mode.ASYNC] = Mode.SYNC
-        self._told(async_sick or sync_sick)
+        sick = async_sick or sync_sick
+        if sick is not None and not run_as:
+            self._pause.trip(sick)
+        self._pause.tell(sick)
         return run_as
-
-    def _told(self, sick: Sick | None) -> None:
-        if sick == self.sick:
-            return
-        if sick is None or self.sick is None or sick.kind is not self.sick.kind:
-            log.info("dispatch_resumed" if sick is None else "dispatch_paused", kind=sick.kind if sick else None)
-        self.sick = sick

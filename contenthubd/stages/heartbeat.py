@@ -29,8 +29,8 @@ class Heartbeat:
         """Renew; wait a third of the lease."""
         until = self._clock.now() + self._length
         await self._flights.renew(self._owner, until)
-        first, self._until = self._until is None, until
-        if first:
+        stale, self._until = self.lease() is None, until
+        if stale:
             self._wake(Stage.DISPATCH)
             self._wake(Stage.RESCUE)
         return self._length / BEATS

@@ -13,9 +13,19 @@ from typing import Final
 import structlog
 
 from contenthubd.domain.attempt import Flight
-from contenthubd.domain.outcome import CreatorRow, ErrorKind, Failed, Outcome, RowState, Sick, Succeeded, TimedOut
+from contenthubd.domain.outcome import (
+    CreatorRow,
+    ErrorKind,
+    Failed,
+    Outcome,
+    RowState,
+    Sick,
+    Succeeded,
+    TimedOut,
+    Unknown,
+)
 from contenthubd.domain.polling import CLOSEST, next_look
-from contenthubd.domain.task import FINAL, TaskState
+from contenthubd.domain.task import FINAL, Task, TaskState
 from contenthubd.ports import Clock, Creator, CreatorWatch, FlightStore, History, TaskStore
 from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.settle import Settle
@@ -64,28 +74,33 @@ class Poll:
         self._seen: object = object()
         self._rows: dict[str, CreatorRow] = {}
         self._durations: list[timedelta] = []
+        self._sick: Sick | None = None
         self.calls = 0
         self.stopping = False
-        """Set when the worker was ended on purpose: what it left unfinished is nobody's failure."""
+        """Set when the worker was ended on purpose: what it left unfinished is nobody's failure, and is looked for now."""
 
     async def tick(self) -> timedelta:
         """One look, if one is due; the time until the next look or deadline."""
+        changes = self._slots.changes
         flights = await self._flights.in_flight(self._instance)
-        self._slots.correct(len(flights))
+        self._slots.correct(len(flights), changes)
         waiting = [flight for flight in flights if flight.creator_task_id is not None]
         self._watch.in_flight(len([flight for flight in flights if flight.mode == "async"]))
-        if not waiting:
+        if waiting:
+            await self._look_if_due(waiting)
+        else:
             self._last_look, self._rows = None, {}
-            return IDLE
+        for flight in flights:
+            await self._keep_time(flight)
+        return self._delay(waiting) if waiting else IDLE
+
+    async def _look_if_due(self, waiting: Sequence[Flight]) -> None:
         now = self._clock.now()
         if self._last_look is None:
             self._last_look = now
             self._durations = await self._history.durations(HISTORY)
-        if now >= self._due(waiting) or self._someone_died(waiting):
+        if self.stopping or now >= self._due(waiting) or self._someone_died(waiting):
             await self._look(waiting, now)
-        for flight in waiting:
-            await self._keep_time(flight)
-        return self._delay(waiting)
 
     def _due(self, waiting: Sequence[Flight]) -> datetime:
         last = self._last_look or self._clock.now()
@@ -116,8 +131,11 @@ class Poll:
             self.calls += 1
             rows = await self._creator.rows(wanted)
             if isinstance(rows, Sick):
-                log.warning("poll_failed", kind=rows.kind, cause=rows.cause)
+                if rows != self._sick:
+                    log.warning("poll_failed", kind=rows.kind, cause=rows.cause)
+                self._sick = rows
                 return
+            self._sick = None
             self._rows, self._seen = rows, seen
         for flight in waiting:
             await self._judge(flight, self._rows.get(flight.creator_task_id or ""))
@@ -132,8 +150,9 @@ class Poll:
         elif self._orphaned(row):
             await self._failed(flight, self._left_behind())
         elif row.state is RowState.RUNNING:
-            if flight.current and flight.state is TaskState.SUBMITTED:
-                await self._settle.started(await self._tasks.get(flight.task_id))
+            task = await self._tasks.get(flight.task_id)
+            if _awaited(flight, task) and task.state is TaskState.SUBMITTED:
+                await self._settle.started(task)
         else:
             await self._queued(flight, row)
 
@@ -144,9 +163,11 @@ class Poll:
         outcome: Outcome = await self._creator.result(row.creator_task_id)
         if isinstance(outcome, Succeeded):
             outcome = replace(outcome, ended_at=row.completed_at)
-        if isinstance(outcome, Sick):
-            log.warning("result_postponed", task_id=str(flight.task_id), kind=outcome.kind, cause=outcome.cause)
-        elif flight.current:
+        if isinstance(outcome, Sick | Unknown):
+            # The article is there and only could not be had just now; the deadline bounds how often this is tried.
+            log.warning("result_postponed", task_id=str(flight.task_id), cause=outcome.cause)
+            return
+        if _awaited(flight, task):
             await self._settle(task, outcome)
         elif isinstance(outcome, Succeeded):
             if await self._settle(task, outcome, attempt=flight.attempt):
@@ -156,8 +177,9 @@ class Poll:
         self._durations = await self._history.durations(HISTORY)
 
     async def _failed(self, flight: Flight, failed: Failed) -> None:
-        if flight.current:
-            await self._settle(await self._tasks.get(flight.task_id), failed)
+        task = await self._tasks.get(flight.task_id)
+        if _awaited(flight, task):
+            await self._settle(task, failed)
         else:
             await self._ended(flight, "failed")
 
@@ -192,9 +214,9 @@ class Poll:
 
     async def _keep_time(self, flight: Flight) -> None:
         now = self._clock.now()
-        if flight.current and now >= flight.deadline_at:
+        if flight.current and flight.creator_task_id is not None and now >= flight.deadline_at:
             task = await self._tasks.get(flight.task_id)
-            if task.attempt == flight.attempt and task.state in (TaskState.SUBMITTED, TaskState.RUNNING):
+            if _awaited(flight, task):
                 took = flight.timeout.total_seconds()
                 await self._settle(task, TimedOut(f"The creator did not finish within {took:g} seconds."))
         elif flight.abandoned_at is not None and now >= flight.abandoned_at + self._abandon:
@@ -204,3 +226,9 @@ class Poll:
         if await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), outcome):
             log.info("attempt_ended", task_id=str(flight.task_id), attempt=flight.attempt, outcome=outcome)
             self._slots.give_back()
+
+
+def _awaited(flight: Flight, task: Task) -> bool:
+    """Whether the task still waits for this very attempt: it is read later than the attempt was."""
+    in_time = task.attempt == flight.attempt and task.state in (TaskState.SUBMITTED, TaskState.RUNNING)
+    return flight.current and in_time

@@ -1,7 +1,7 @@
 """Publish: due entries of the pool → their target, in priority order, each at most once.
 
-Publishers answer the same receipt when they are asked twice, so an entry that a dead daemon left in ``publishing``
-is simply due again.
+Publishers answer the same receipt when they are asked twice, so an entry that is found in ``publishing`` between two
+ticks is simply due again: a dead daemon left it there, or our own last tick, when the database went away under it.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from contenthubd.ports import Clock, PublicationStore, Publisher
 
 IDLE: Final = timedelta(seconds=30)
 LIMIT: Final = 20
+_NOBODY: Final = ""
 log = structlog.get_logger(__name__)
 
 
@@ -41,15 +42,12 @@ class Publish:
         self._state_id = state_id
         self._policy = policy
         self._max_retries = max_retries
-        self._released = False
 
     async def tick(self) -> timedelta:
         """A page of due entries; wait for the next one."""
-        if not self._released:
-            count = await self._pool.release_stale(self._state_id, self._owner)
-            self._released = True
-            if count:
-                log.warning("publications_rescued", count=count)
+        count = await self._pool.release_stale(self._state_id, _NOBODY)
+        if count:
+            log.warning("publications_rescued", count=count)
         now = self._clock.now()
         due, following = await self._pool.claim_due(now, LIMIT, self._owner)
         for publication in due:

@@ -10,6 +10,7 @@ A task over which daemons keep dying is parked as poison (see ``settle``).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -25,6 +26,7 @@ from contenthubd.domain.outcome import (
     Outcome,
     RowState,
     Sick,
+    Unknown,
 )
 from contenthubd.domain.task import Mode
 from contenthubd.ports import Clock, Creator, CreatorWatch, FlightStore, Lease, Stage, TaskStore, Wake
@@ -78,28 +80,34 @@ class Rescue:
             if isinstance(rows, Sick):
                 log.warning("rescue_postponed", kind=rows.kind, cause=rows.cause, count=len(freed))
                 return AGAIN
-            for flight in freed:
-                await self._free(flight, rows.get(flight.mark), lease)
+            freed = [flight for flight in freed if await self._free(flight, rows.get(flight.mark), lease)]
         if len(freed) < len(expired):
             return AGAIN
         return timedelta() if len(expired) == LIMIT else self._every
 
-    async def _free(self, flight: Flight, row: CreatorRow | None, lease: Lease) -> None:
-        if not await self._flights.take_over(flight, lease):
-            return
+    async def _free(self, flight: Flight, row: CreatorRow | None, lease: Lease) -> bool:
+        """False if it has to be tried again."""
+        # Not under our own name, which the heartbeat keeps alive: what we cannot finish is found expired again.
+        ours = replace(lease, owner=f"{lease.owner}/rescue")
+        if not await self._flights.take_over(flight, ours):
+            return True
         found = row.state if row else None
         told = {"attempt": flight.attempt, "mode": flight.mode, "found": found}
         log.warning("attempt_rescued", task_id=str(flight.task_id), **told)
         if flight.current:
             task = await self._tasks.get(flight.task_id)
             outcome = await self._outcome(flight, row)
-            await self._settle(task, outcome, owner=lease.owner, died=not isinstance(outcome, Accepted))
+            if isinstance(outcome, Sick | Unknown) and self._clock.now() < flight.deadline_at:
+                log.warning("rescue_postponed", task_id=str(flight.task_id), cause=outcome.cause)
+                return False
+            await self._settle(task, outcome, owner=ours.owner, died=not isinstance(outcome, Accepted))
         elif row is not None and flight.mode is Mode.ASYNC:
             now = self._clock.now()
             await self._flights.accepted_late(flight.task_id, flight.attempt, row.creator_task_id, now)
             self._wake(Stage.POLL)
         elif await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), "died"):
             self._slots.give_back()
+        return True
 
     async def _outcome(self, flight: Flight, row: CreatorRow | None) -> Outcome:
         if flight.mode is Mode.ASYNC:

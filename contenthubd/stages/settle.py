@@ -14,6 +14,7 @@ import structlog
 from contenthubd.domain.article import title_of, without_mark
 from contenthubd.domain.attempt import mark_of
 from contenthubd.domain.content import NewContent
+from contenthubd.domain.errors import Conflict
 from contenthubd.domain.outcome import (
     PERMANENT,
     UNCHARGED,
@@ -60,7 +61,11 @@ class Settle:
     ) -> bool:
         """Settle ``attempt`` (default: the task's present one); False if the task had moved on meanwhile."""
         number = task.attempt if attempt is None else attempt
-        settlement = decide(task, number, outcome, self.rules, self._clock, owner=owner, died=died)
+        try:
+            settlement = decide(task, number, outcome, self.rules, self._clock, owner=owner, died=died)
+        except Conflict:
+            log.warning("settle_lost", task_id=str(task.task_id), attempt=number, state=task.state)
+            return False
         won = await self._tasks.settle(settlement)
         told = log.info if won else log.warning
         told(
@@ -102,8 +107,7 @@ class Settle:
         if settlement.enters is TaskState.PENDING:
             self._wake(Stage.DISPATCH)
         if settlement.content is not None:
-            self._wake(Stage.FETCH)
-            self._wake(Stage.PUBLISH)
+            self._wake(Stage.FETCH if settlement.content.images else Stage.PUBLISH)  # fetch wakes publish in its turn
 
 
 def decide(

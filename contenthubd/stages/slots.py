@@ -11,6 +11,8 @@ class Slots:
 
     def __init__(self, total: int, wake: Wake) -> None:
         self.total = total
+        self.changes = 0
+        """Grows with every start and end, so that a reading can tell whether it is older than one of them."""
         self._used = 0
         self._wake = wake
 
@@ -27,14 +29,18 @@ class Slots:
     def take(self, count: int) -> None:
         """Attempts were opened."""
         self._used += count
+        self.changes += 1
 
     def give_back(self) -> None:
         """An attempt ended: dispatch may go on."""
         self._used = max(0, self._used - 1)
+        self.changes += 1
         self._wake(Stage.DISPATCH)
 
-    def correct(self, used: int) -> None:
-        """Take over what the database says."""
+    def correct(self, used: int, changes: int) -> None:
+        """Take over what the database says, unless something began or ended since ``changes`` was read before it."""
+        if changes != self.changes:
+            return
         freed = used < self._used
         self._used = used
         if freed:

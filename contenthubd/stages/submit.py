@@ -56,9 +56,10 @@ class Submit:
     ) -> list[tuple[Task, bool]]:
         """Store the tasks of one account; each with whether it is new. NotFound, InvalidRequests.
 
-        Without ``batch`` the key is the one request's own; with it, it is the batch's.
+        Without ``batch`` the key is the one request's own; with it, or with several requests, it is the batch's.
         """
         found, prepared = await self._prepare(account, requests)
+        batch = batch or len(requests) > 1
         new_batch = None
         if batch:
             new_batch = NewBatch(

@@ -93,7 +93,7 @@ class TestLife:
             assert worker.report()["since"] == NOON
             await worker.stop(GRACE)
             assert said.read_text().endswith("drained\n")
-            assert worker.alive(name) is False
+            await until(lambda: worker.alive(name) is False, "what it had started is gone too")
             assert worker.report()["pid"] is None
 
     async def test_one_that_ends_is_replaced(self, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ class TestLife:
             assert isinstance(pid, int)
             os.kill(pid, signal.SIGKILL)
             await replaced(worker, before)
-            assert worker.alive(before) is False
+            await until(lambda: worker.alive(before) is False, "what it had started is gone too")
             assert worker.report()["restarts"] == 1
             assert "-9" in str(worker.report()["last_end"])
 

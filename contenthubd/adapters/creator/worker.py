@@ -160,6 +160,7 @@ class Worker:
         if self._process is None:
             return await self._start_again()
         if self._process.returncode is not None:
+            kill_group(self._process.pid)
             return self._ended(f"The creator's worker ended with exit code {self._process.returncode}.")
         self._deaf = self._deaf or await self._deafness()
         if self._deaf:

@@ -36,6 +36,7 @@ _FIXES = {
     errno.EROFS: "Mount that file system writable, or choose another state directory.",
     errno.EACCES: "Give the user that runs contenthubd write access to it, or choose another state directory.",
     errno.EPERM: "Give the user that runs contenthubd write access to it, or choose another state directory.",
+    errno.EEXIST: "Move the file that stands in the way, or choose another state directory.",
     errno.ENOTDIR: "Move the file that stands in the way, or choose another state directory.",
 }
 _OTHER_FIX = "Choose a state directory on a local disk that the user of contenthubd may write to."

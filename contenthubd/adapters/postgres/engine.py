@@ -11,6 +11,7 @@ from typing import Any, Final
 import asyncpg
 from sqlalchemy import Row, TextClause
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from contenthubd.domain.errors import DatabaseUnavailable
@@ -21,6 +22,8 @@ AWAY: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
+    asyncpg.TransactionRollbackError,  # a deadlock or a lost race inside PostgreSQL: the same again will do
+    PoolTimeout,  # every connection waits for a server that does not answer
     OSError,
     TimeoutError,
 )
@@ -33,6 +36,7 @@ class Database:
         self.url = url
         self._engine = create_async_engine(
             url,
+            isolation_level="AUTOCOMMIT",  # as a setting of the pool: set for each statement it costs a third more
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=command_timeout,
@@ -42,11 +46,11 @@ class Database:
                 "server_settings": {"application_name": "contenthubd", "timezone": "UTC"},
             },
         )
-        self._each_alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._together = self._engine.execution_options(isolation_level="READ COMMITTED")
 
     async def rows(self, statement: TextClause, **values: Any) -> Sequence[Row[Any]]:
         """Run one statement as its own transaction; all rows."""
-        async with _translated(), self._each_alone.connect() as connection:
+        async with _translated(), self._engine.connect() as connection:
             return (await connection.execute(statement, values)).all()
 
     async def first(self, statement: TextClause, **values: Any) -> Row[Any] | None:
@@ -56,13 +60,13 @@ class Database:
 
     async def changed(self, statement: TextClause, **values: Any) -> int:
         """Run one write; how many rows it changed."""
-        async with _translated(), self._each_alone.connect() as connection:
+        async with _translated(), self._engine.connect() as connection:
             return (await connection.execute(statement, values)).rowcount
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Several statements that hold together."""
-        async with _translated(), self._engine.begin() as connection:
+        async with _translated(), self._together.begin() as connection:
             yield connection
 
     async def close(self) -> None:

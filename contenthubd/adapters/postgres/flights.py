@@ -8,7 +8,7 @@ from sqlalchemy import Row, text
 
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.attempt import Child, Flight, mark_of
-from contenthubd.domain.task import Mode, TaskState
+from contenthubd.domain.task import IN_FLIGHT, Mode, TaskState
 from contenthubd.ports import Lease
 
 _FLIGHT: Final = """
@@ -35,19 +35,29 @@ _TAKE_OVER: Final = text("""
     UPDATE attempt SET owner = :owner, leased_until = :until
     WHERE task_id = :id AND number = :attempt AND ended_at IS NULL AND owner = :old
 """)
-_ACCEPTED_LATE: Final = text("""
+# An attempt that its task still waits for is ended by settle only. Whoever lost that race may have lost the attempt
+# to another daemon, which works on it: nothing is ended under its hands.
+_NOBODY_WAITS: Final = """
+    attempt.task_id = :id AND attempt.number = :attempt AND attempt.ended_at IS NULL AND (
+        attempt.abandoned_at IS NOT NULL OR NOT EXISTS (
+            SELECT 1 FROM task
+            WHERE task.id = :id AND task.attempt = :attempt AND task.state = ANY(CAST(:in_flight AS text[]))
+        )
+    )
+"""
+_ACCEPTED_LATE: Final = text(f"""
     UPDATE attempt SET creator_task_id = :creator_task_id, accepted_at = :at, owner = NULL, leased_until = NULL
-    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
-""")
-_END: Final = text("""
+    WHERE {_NOBODY_WAITS}
+""")  # noqa: S608 - only our own condition is put in
+_END: Final = text(f"""
     WITH ended AS (
         UPDATE attempt SET ended_at = :at, outcome = :outcome, owner = NULL, leased_until = NULL
-        WHERE task_id = :id AND number = :attempt AND ended_at IS NULL RETURNING task_id, number
+        WHERE {_NOBODY_WAITS} RETURNING task_id, number
     )
     INSERT INTO fact (at, name, task_id, data)
     SELECT :at, 'attempt_ended', task_id, jsonb_build_object('attempt', number, 'outcome', CAST(:outcome AS text))
     FROM ended
-""")
+""")  # noqa: S608 - only our own condition is put in
 _REQUEUED: Final = text("""
     UPDATE attempt SET requeued_at = :at
     WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
@@ -97,12 +107,19 @@ class PostgresFlights:
     async def accepted_late(self, task_id: UUID, attempt: int, creator_task_id: str, at: datetime) -> None:
         """See the port."""
         await self._database.changed(
-            _ACCEPTED_LATE, id=task_id, attempt=attempt, creator_task_id=creator_task_id, at=at
+            _ACCEPTED_LATE,
+            id=task_id,
+            attempt=attempt,
+            creator_task_id=creator_task_id,
+            at=at,
+            in_flight=list(IN_FLIGHT),
         )
 
     async def end(self, task_id: UUID, attempt: int, at: datetime, outcome: str) -> bool:
         """See the port."""
-        return 1 == await self._database.changed(_END, id=task_id, attempt=attempt, at=at, outcome=outcome)
+        return 1 == await self._database.changed(
+            _END, id=task_id, attempt=attempt, at=at, outcome=outcome, in_flight=list(IN_FLIGHT)
+        )
 
     async def requeued(self, task_id: UUID, attempt: int, at: datetime) -> bool:
         """See the port."""

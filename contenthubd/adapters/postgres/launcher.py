@@ -33,16 +33,21 @@ def _check(result: int) -> None:
 
 
 def _enter_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> None:
-    """Show our own user and group as ``uid`` and ``gid`` from here on."""
+    """Show our own user and group as ``uid`` and ``gid`` from here on.
+
+    Rights of the outside are gone after the first step, perhaps the one to read Python's library too: nothing may be
+    imported any more, not even a codec.
+    """
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     _check(libc.unshare(_CLONE_NEWUSER))
     for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{uid} {outer_uid} 1"),
-        ("gid_map", f"{gid} {outer_gid} 1"),
+        (b"setgroups", b"deny"),
+        (b"uid_map", b"%d %d 1" % (uid, outer_uid)),
+        (b"gid_map", b"%d %d 1" % (gid, outer_gid)),
     ):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
+        file = os.open(b"/proc/self/" + name, os.O_WRONLY)
+        os.write(file, text)
+        os.close(file)
 
 
 def _become(libc: ctypes.CDLL, mode: str, uid: int, gid: int) -> None:

@@ -77,7 +77,8 @@ _REVIEW: Final = text("""
         SELECT one.id, moved.id, one.target, :pending, task.priority, :now, :now
         FROM moved JOIN task ON task.id = moved.task_id,
              unnest(CAST(:publication_ids AS uuid[]), CAST(:targets AS text[])) AS one (id, target)
-        ON CONFLICT (content_id, target) DO UPDATE SET state = excluded.state, due_at = excluded.due_at
+        ON CONFLICT (content_id, target) DO UPDATE
+            SET state = excluded.state, due_at = excluded.due_at, retry_count = 0, error = NULL
             WHERE publication.state = :withdrawn
     ), withdrawn AS (
         UPDATE publication SET state = :withdrawn FROM moved

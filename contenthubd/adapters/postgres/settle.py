@@ -71,8 +71,9 @@ _WITH_CONTENT: Final = """
     )
 """
 
-SETTLE: Final = text(f"{_GUARDED} SELECT count(*) AS won FROM moved")
-SETTLE_WITH_CONTENT: Final = text(f"{_GUARDED} {_WITH_CONTENT} SELECT count(*) AS won FROM moved")
+_WON: Final = "SELECT count(*) AS won FROM moved"
+SETTLE: Final = text(f"{_GUARDED} {_WON}")
+SETTLE_WITH_CONTENT: Final = text(f"{_GUARDED} {_WITH_CONTENT} {_WON}")
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 

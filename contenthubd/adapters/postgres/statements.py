@@ -49,7 +49,7 @@ SUBMIT: Final = text("""
 """)
 
 SUBMITTED: Final = text(f"""
-    SELECT {TASK} FROM task JOIN account ON account.id = task.account_id
+    SELECT {TASK}, task.idempotency_key FROM task JOIN account ON account.id = task.account_id
     WHERE task.id = ANY(CAST(:ids AS uuid[]))
        OR (task.account_id = :account AND task.idempotency_key = ANY(CAST(:keys AS text[])))
     ORDER BY task.sequence
@@ -91,18 +91,25 @@ CLAIM: Final = text(f"""
     SELECT {TASK} FROM task JOIN account ON account.id = task.account_id ORDER BY priority, turn, sequence
 """)  # noqa: S608 - only our own column list is put in
 
-PROMOTE: Final = text("""
+# A task that returns joins the present round too: with its turn of long ago it would be first, and all who are
+# submitted meanwhile would join that round.
+_PRESENT_TURN: Final = """
+    turn = greatest(turn, coalesce((SELECT turn FROM task AS other WHERE other.priority = task.priority
+                                    AND other.state = :pending ORDER BY turn LIMIT 1), 0))
+"""
+
+PROMOTE: Final = text(f"""
     WITH due AS (
         SELECT id FROM task WHERE state = 'retrying' AND run_at <= :now
         ORDER BY run_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), moved AS (
-        UPDATE task SET state = :pending, run_at = NULL WHERE id IN (SELECT id FROM due)
+        UPDATE task SET state = :pending, run_at = NULL, {_PRESENT_TURN} WHERE id IN (SELECT id FROM due)
         RETURNING id, priority, turn, sequence
     ), told AS (
         INSERT INTO fact (at, name, task_id) SELECT :now, 'task_promoted', id FROM moved
     )
     SELECT * FROM moved ORDER BY priority, turn, sequence
-""")
+""")  # noqa: S608 - only our own condition is put in
 
 NEXT_RETRY: Final = text("SELECT min(run_at) AS at FROM task WHERE state = 'retrying'")
 
@@ -123,7 +130,7 @@ CANCEL: Final = text(f"""
 REVIVE: Final = text(f"""
     WITH task AS (
         UPDATE task SET state = :pending, finished_at = NULL, retry_count = 0, deaths = 0,
-            error_kind = NULL, error = NULL
+            error_kind = NULL, error = NULL, {_PRESENT_TURN}
         WHERE id = :id AND state = ANY(CAST(:leaves AS text[])) RETURNING *
     ), told AS (
         INSERT INTO fact (at, name, task_id, data)

@@ -39,7 +39,7 @@ class PostgresTasks:
                 sql.SUBMITTED,
                 {"ids": [task.task_id for task in tasks], "account": tasks[0].account_id, "keys": keys},
             )
-            return [as_task(row) for row in rows]
+            return _in_order(tasks, rows.all())
 
     async def waiting(self, limit: int, modes: Collection[Mode]) -> list[tuple[UUID, Rank]]:
         """See the port."""
@@ -137,6 +137,13 @@ def as_task(row: Row[Any], run_as: Mapping[Mode, Mode] | None = None) -> Task:
         error_kind=row.error_kind,
         error=row.error,
     )
+
+
+def _in_order(tasks: Sequence[NewTask], rows: Sequence[Row[Any]]) -> list[Task]:
+    """One answer for each task asked for, in that order: its own row, or the one that used its key before."""
+    by_id = {row.id: row for row in rows}
+    by_key = {row.idempotency_key: row for row in rows if row.idempotency_key is not None}
+    return [as_task(by_id.get(task.task_id) or by_key[task.idempotency_key]) for task in tasks]
 
 
 def _ranked(row: Row[Any]) -> tuple[UUID, Rank]:

@@ -59,6 +59,7 @@ _WAITED: Final = """
            (SELECT max(fact.id) FROM fact WHERE fact.task_id = task.id) AS last_fact,
            EXISTS (SELECT 1 FROM content JOIN publication ON publication.content_id = content.id
                    WHERE content.task_id = task.id AND publication.state IN ('pending', 'publishing', 'retrying')
+                     AND content.state <> 'rejected'
                   ) AS publishing
     FROM task
 """
@@ -104,7 +105,7 @@ class PostgresViews:
         matching = f"SELECT id FROM {_TABLES[noun]} AS one WHERE {_MATCHES}"  # noqa: S608 - names of our own tables
         if noun == "content":
             by_task = f"SELECT one.id FROM task AS one WHERE {_MATCHES}"  # noqa: S608 - our own condition
-            matching += f" UNION SELECT id FROM content WHERE task_id IN ({by_task})"
+            matching += f" UNION SELECT id FROM content WHERE task_id IN ({by_task})"  # noqa: S608 - our own condition
         return [row["id"] for row in await self._rows(f"{matching} LIMIT 6", values)]
 
     async def last_batch(self) -> UUID | None:

@@ -1,0 +1,55 @@
+"""Arguments → one command → exit code. Commands are imported when they are called for."""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+
+from contenthubd.ctl.arguments import parse
+from contenthubd.ctl.client import Client, socket_path
+from contenthubd.ctl.commands import build_parser
+from contenthubd.ctl.failure import FAILED, INTERRUPTED, Failure
+from contenthubd.ctl.output import Output
+
+HELP = frozenset({"-h", "--help"})
+Command = Callable[[Namespace, Client, Output], int]
+
+
+def run(words: list[str]) -> int:
+    """Run one command; the exit codes are those of ``contenthubctl help exit-codes``."""
+    output = Output("table", quiet=False, headers=True, color="auto")
+    try:
+        args = _arguments(words)
+        output = Output(
+            getattr(args, "output", "table"), quiet=getattr(args, "quiet", False),
+            headers=getattr(args, "headers", True), color=getattr(args, "color", "auto"),
+        )  # fmt: skip
+        code = _command(args.run)(args, Client(socket_path(getattr(args, "socket", None))), output)
+        sys.stdout.flush()
+    except Failure as failure:
+        output.fail(failure.text())
+        return failure.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; without this Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return code
+
+
+def _arguments(words: list[str]) -> Namespace:
+    """Building the whole parser takes longer than answering, so it is built for help and for mistakes only."""
+    if not HELP.isdisjoint(words):
+        return parse(build_parser(), words)
+    try:
+        return parse(build_parser(frozenset(words)), words)
+    except Failure:
+        return parse(build_parser(), words)  # says the same, but knows all that might have been meant
+
+
+def _command(name: str) -> Command:
+    module, _, function = name.partition(":")
+    # __import__ and not importlib, which would have to be imported itself.
+    command: Command = getattr(__import__(f"contenthubd.ctl.{module}", fromlist=[function]), function)
+    return command

@@ -1,0 +1,46 @@
+"""The pause that a sick creator earns: it doubles from one second to thirty, and ends when something works again."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from contenthubd.domain.outcome import Sick
+from contenthubd.ports import Clock
+
+FIRST: Final = timedelta(seconds=1)
+LONGEST: Final = timedelta(seconds=30)
+log = structlog.get_logger(__name__)
+
+
+class Pause:
+    """Shared by dispatch, which asks, and the attempts, which find out."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._count = 0
+        self._until: datetime | None = None
+        self.sick: Sick | None = None
+        """Why, for people; None when all is well."""
+
+    @property
+    def left(self) -> timedelta:
+        """How long dispatch still waits; zero when it need not."""
+        return max(self._until - self._clock.now(), timedelta()) if self._until else timedelta()
+
+    def trip(self, sick: Sick) -> None:
+        """The creator could not work: wait, longer each time."""
+        delay: timedelta = FIRST * (1 << min(self._count, 10))
+        self._count += 1
+        self._until = self._clock.now() + min(delay, LONGEST)
+        self.tell(sick)
+
+    def clear(self) -> None:
+        """Something worked."""
+        self._count, self._until = 0, None
+
+    def tell(self, sick: Sick | None) -> None:
+        """Remember the sickness; log it when it comes, changes or goes."""
+        if (sick and sick.kind) != (self.sick and self.sick.kind):
+            log.info("dispatch_paused" if sick else "dispatch_resumed", kind=sick.kind if sick else None)
+        self.sick = sick

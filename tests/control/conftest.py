@@ -1,0 +1,125 @@
+"""A door with a memory application behind it, and contenthubctl in front of it."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from contenthubd.control import wire
+from contenthubd.control.peer import Peer
+from contenthubd.control.routes import Application
+from contenthubd.control.server import ControlServer
+from tests.control.memory_application import MemoryApplication
+from tests.running import CHECKOUT, PATIENCE_SECONDS, short_directory
+
+US = Peer(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
+
+
+@dataclass
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Door:
+    """A served application; ``close`` and ``open`` play a daemon that goes away and comes back."""
+
+    app: MemoryApplication
+    socket: Path
+    server: ControlServer
+
+    async def close(self) -> None:
+        """The daemon is gone."""
+        await self.server.close()
+
+    async def open(self) -> None:
+        """It is there again, with all it knew."""
+        self.server = ControlServer(served(self.app), self.socket)
+        await self.server.start()
+
+    async def start_ctl(
+        self, *words: str, stderr: int = asyncio.subprocess.PIPE, **env: str
+    ) -> asyncio.subprocess.Process:
+        """contenthubctl under way."""
+        base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "contenthubd.ctl.main", *words, cwd=CHECKOUT, stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=stderr, env={**base, "CONTENTHUBD_SOCKET": str(self.socket), **env},
+        )  # fmt: skip
+
+    async def ctl(self, *words: str, stdin: str = "", **env: str) -> Result:
+        """contenthubctl from start to end."""
+        return await ended(await self.start_ctl(*words, **env), stdin)
+
+    async def request(self, method: str, path: str, data: bytes | str | None = None) -> tuple[int, Any, Any]:
+        """Status, headers and JSON of one request."""
+        connector = aiohttp.UnixConnector(str(self.socket))
+        async with aiohttp.ClientSession(connector=connector) as session:
+            async with session.request(method, f"http://localhost{path}", data=data) as response:
+                return response.status, response.headers, await response.json(content_type=None)
+
+    async def submitted(self, topic: str = "Autumn in Kyoto") -> str:
+        """A task's id."""
+        order = wire.SubmitRequest(account="studio", requests=[wire.TopicRequest(topic=topic)])
+        return (await self.app.submit(order, peer=US)).tasks[0].id
+
+
+def served(app: MemoryApplication) -> Application:
+    """One memory application at every desk."""
+    return Application(tasks=app, contents=app, accounts=app, condition=app)
+
+
+async def ended(process: asyncio.subprocess.Process, stdin: str = "") -> Result:
+    """What a command said, once it has ended."""
+    out, err = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE_SECONDS)
+    assert process.returncode is not None
+    return Result(process.returncode, out.decode(), (err or b"").decode())
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    """Wait for a fact."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not fact():
+            await asyncio.sleep(0.01)
+
+
+async def line_with(word: str, stream: asyncio.StreamReader | None) -> str:
+    """The next line that holds the word."""
+    assert stream is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            line = (await stream.readline()).decode()
+            assert line, f"the output ended before {word!r} came"
+            if word in line:
+                return line
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short path that everyone may enter."""
+    made = short_directory()
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+async def door(folder: Path) -> AsyncIterator[Door]:
+    """An open door with one account, ``studio``."""
+    app = MemoryApplication()
+    await app.create_account(wire.NewAccount(name="studio"), peer=US)
+    made = Door(app, folder / "control.sock", ControlServer(served(app), folder / "control.sock"))
+    await made.server.start()
+    yield made
+    await made.close()

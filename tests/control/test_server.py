@@ -1,0 +1,239 @@
+"""The socket itself: who may open it, what may lie at its path, who is at the other end."""
+
+import grp
+import os
+import socket
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from contenthubd.control.peer import Peer, peer_of
+from contenthubd.control.server import MAX_BODY_BYTES, ControlServer, bind
+from contenthubd.domain.errors import InvalidConfig, StateDirectoryError
+from tests.control.conftest import Door, served
+from tests.control.memory_application import MemoryApplication
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+async def test_the_socket_is_for_owner_and_group_whatever_the_umask(folder: Path) -> None:
+    for umask in (0o000, 0o077):
+        before = os.umask(umask)
+        try:
+            listener = bind(folder / f"{umask}.sock")
+        finally:
+            os.umask(before)
+        listener.close()
+        assert mode_of(folder / f"{umask}.sock") == 0o660
+
+
+def test_the_socket_is_never_wider_than_in_the_end(folder: Path) -> None:
+    """A watcher that looks as fast as it can never sees a bit for others."""
+    path = folder / "control.sock"
+    seen: set[int] = set()
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            if path.exists():
+                seen.add(mode_of(path))
+
+    watcher = threading.Thread(target=watch)
+    before = os.umask(0)
+    watcher.start()
+    try:
+        for _ in range(50):
+            bind(path).close()
+    finally:
+        stop.set()
+        watcher.join()
+        os.umask(before)
+    assert seen <= {0o600, 0o660}
+
+
+async def test_the_group_is_set(folder: Path) -> None:
+    group = grp.getgrgid(os.getgid()).gr_name
+    bind(folder / "control.sock", group).close()
+    assert (folder / "control.sock").stat().st_gid == os.getgid()
+
+
+def test_an_unknown_group_is_a_fault_of_the_configuration(folder: Path) -> None:
+    with pytest.raises(InvalidConfig, match="daemon.socket_group: there is no group 'no such group'"):
+        bind(folder / "control.sock", "no such group")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_stale_socket_is_replaced(folder: Path) -> None:
+    path = folder / "control.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with bind(path), socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(path))
+    assert mode_of(path) == 0o660
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_what_is_no_socket_is_left_alone(folder: Path, kind: str) -> None:
+    path = folder / "control.sock"
+    (folder / "else").write_text("precious")
+    {"file": lambda: path.write_text("precious"), "folder": path.mkdir, "link": lambda: path.symlink_to("else")}[kind]()
+    with pytest.raises(StateDirectoryError, match="is in the way"):
+        bind(path)
+    assert path.is_symlink() or path.is_dir() or path.read_text() == "precious"
+    assert (folder / "else").read_text() == "precious"
+
+
+async def test_another_daemon_is_left_alone(door: Door) -> None:
+    with pytest.raises(StateDirectoryError, match="Another daemon answers"):
+        bind(door.socket)
+    status, _, _ = await door.request("GET", "/v1/version")
+    assert status == 200
+
+
+def test_a_folder_that_is_missing_is_told(folder: Path) -> None:
+    with pytest.raises(StateDirectoryError, match="No such file or directory"):
+        bind(folder / "missing" / "control.sock")
+
+
+async def test_closing_removes_our_socket_only(folder: Path) -> None:
+    path = folder / "control.sock"
+    server = ControlServer(served(MemoryApplication()), path)
+    await server.start()
+    path.unlink()
+    path.write_text("someone else's")
+    await server.close()
+    assert path.read_text() == "someone else's"
+    path.unlink()
+    again = ControlServer(served(MemoryApplication()), path)
+    await again.start()
+    await again.close()
+    assert not path.exists()
+
+
+async def test_a_path_longer_than_an_address_works(folder: Path) -> None:
+    deep = folder / ("d" * 90) / ("e" * 90)
+    deep.mkdir(parents=True)
+    app = MemoryApplication()
+    door = Door(app, deep / "control.sock", ControlServer(served(app), deep / "control.sock"))
+    await door.server.start()
+    with pytest.raises(StateDirectoryError, match="Another daemon answers"):
+        bind(door.socket)
+    told = await door.ctl("version", "-o", "json")
+    await door.close()
+    assert f'"pid": {os.getpid()}' in told.out
+    assert not door.socket.exists()
+
+
+def test_the_peer_is_the_process_at_the_other_end() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        peer = peer_of(ours)
+    assert (peer.uid, peer.gid, peer.pid) == (os.getuid(), os.getgid(), os.getpid())
+    assert peer.by.startswith(f"uid:{os.getuid()}")
+    assert Peer(uid=70_000_000, gid=1, pid=1).by == "uid:70000000"
+
+
+async def test_the_application_learns_who_asks(door: Door) -> None:
+    told = await door.ctl("content", "generate", "--account", "studio", "--topic", "Tea")
+    assert told.code == 0, told.err
+    assert door.app.peers[-1].uid == os.getuid()
+    assert door.app.peers[-1].pid != os.getpid()
+
+
+PROBLEMS = [
+    ("GET", "/v1/nothing", None, 404, "unknown_route"),
+    ("GET", "/", None, 404, "unknown_route"),
+    ("DELETE", "/v1/tasks", None, 405, "method_not_allowed"),
+    ("GET", "/v1/tasks/zzzz", None, 422, "invalid_input"),
+    ("GET", "/v1/tasks/abc", None, 422, "invalid_input"),
+    ("GET", "/v1/tasks/abcd1234", None, 404, "not_found"),
+    ("GET", "/v1/tasks?limit=0", None, 422, "invalid_input"),
+    ("GET", "/v1/tasks?status=fialed", None, 422, "invalid_input"),
+    ("GET", "/v1/tasks?stauts=failed", None, 422, "invalid_input"),
+    ("GET", "/v1/tasks?since=yesterday", None, 422, "invalid_input"),
+    ("GET", "/v1/wait?timeout=26", None, 422, "invalid_input"),
+    ("GET", "/v1/accounts/nobody", None, 404, "not_found"),
+    ("POST", "/v1/tasks", b"", 400, "malformed_json"),
+    ("POST", "/v1/tasks", b'{"account": "studio",\n "requests": [}', 400, "malformed_json"),
+    ("POST", "/v1/tasks", b'{"account": "\xff"}', 400, "malformed_json"),
+    ("POST", "/v1/tasks", b'{"account": "\\ud800"}', 400, "malformed_json"),
+    ("POST", "/v1/tasks", b"[" * 200_000, 422, "invalid_input"),
+    ("POST", "/v1/tasks", b'{"account": "studio", "requests": []}', 422, "invalid_input"),
+    ("POST", "/v1/tasks", b'{"account": "studio", "requests": [{"topic": 1}]}', 422, "invalid_input"),
+    ("POST", "/v1/tasks", b'{"account": "studio", "requests": [{"topic": ""}]}', 422, "invalid_input"),
+    ("POST", "/v1/tasks", b'{"account": "nobody", "requests": [{"topic": "Tea"}]}', 404, "not_found"),
+    ("POST", "/v1/accounts", b'{"name": "No Good"}', 422, "invalid_input"),
+    ("POST", "/v1/accounts", b'{"name": "studio"}', 409, "conflict"),
+    ("POST", "/v1/tasks", b" " * (MAX_BODY_BYTES + 1), 413, "too_large"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "code"), PROBLEMS)
+async def test_every_error_is_a_problem(
+    door: Door, method: str, path: str, body: bytes | None, status: int, code: str
+) -> None:
+    got, headers, problem = await door.request(method, path, body)
+    assert (got, problem["code"]) == (status, code)
+    assert headers["Content-Type"].partition(";")[0] == "application/problem+json"
+    assert problem["status"] == status
+    assert problem["type"] == f"urn:contenthubd:problem:{code}"
+    assert problem["title"]
+    assert problem["detail"]
+    assert {"why", "fix", "faults"} <= set(problem)
+    assert not door.app.task_views, "nothing was stored"
+
+
+async def test_a_problem_names_the_place(door: Door) -> None:
+    _, _, malformed = await door.request("POST", "/v1/tasks", b'{"account": "studio",\n "requests": [}')
+    assert "line 2, byte 15" in malformed["detail"]
+    body = b'{"account": "studio", "requests": [{"topic": "Tea"}, {"topic": "Tea", "priority": "high"}]}'
+    _, _, wrong = await door.request("POST", "/v1/tasks", body)
+    assert wrong["detail"] == "requests[1].priority: Expected 'int', got 'str'."
+    assert wrong["faults"] == [{"index": 1, "detail": wrong["detail"]}]
+    _, _, unknown = await door.request("POST", "/v1/tasks", b'{"account": "studio", "requests": [{"topik": "Tea"}]}')
+    assert unknown["detail"] == "requests[0]: Unknown field 'topik'."
+    assert unknown["fix"] == "Did you mean 'topic'?"
+    _, _, word = await door.request("GET", "/v1/tasks?status=failed,fialed")
+    assert word["detail"] == "status[1]: Invalid enum value 'fialed'."
+    assert "failed, timeout" in word["fix"]
+    _, headers, _ = await door.request("PUT", "/v1/tasks")
+    assert headers["Allow"] == "GET, POST"
+
+
+async def test_all_bad_requests_are_told_at_once(door: Door) -> None:
+    body = b'{"account": "studio", "batch": true, "requests": [{"topic": ""}, {"topic": "Tea"}, {"topic": "T", "priority": 11}]}'
+    _, _, problem = await door.request("POST", "/v1/tasks", body)
+    assert [fault["index"] for fault in problem["faults"]] == [0, 2]
+
+
+async def test_a_database_that_is_away_is_503(door: Door) -> None:
+    door.app.database_is_away = True
+    status, _, problem = await door.request("GET", "/v1/tasks")
+    assert (status, problem["code"]) == (503, "database_unavailable")
+    status, _, health = await door.request("GET", "/v1/health")
+    assert (status, health["status"]) == (200, "ok")
+
+
+async def test_ten_thousand_topics_fit_into_one_request(door: Door) -> None:
+    one = '{"topic": "%s", "requirements": "%s"}' % ("t" * 100, "r" * 1000)
+    body = '{"account": "studio", "batch": true, "requests": [%s]}' % ",".join([one] * 10_000)
+    status, _, submitted = await door.request("POST", "/v1/tasks", body)
+    assert status == 201
+    assert len(submitted["tasks"]) == 10_000
+
+
+async def test_pages_lead_to_each_other(door: Door) -> None:
+    made = [await door.submitted(f"topic {number}") for number in range(5)]
+    seen: list[str] = []
+    after = ""
+    while True:
+        _, _, page = await door.request("GET", f"/v1/tasks?limit=2{after}")
+        seen += [task["id"] for task in page["tasks"]]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+    assert seen == made[::-1]

@@ -1,0 +1,33 @@
+"""The real content-creator for the tests here: installed once, or one reason why it cannot be."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.package import Package, find_or_install, missing
+from tests.real.realrun import RealRun
+
+StartRun = Callable[..., Awaitable[RealRun]]
+
+
+@pytest.fixture(scope="session")
+def package() -> Package:
+    """The installed package. All tests of a run share it, and a cache keeps it for the next run."""
+    reason = missing()
+    if reason is not None:
+        pytest.skip(f"the real content-creator cannot be installed here: {reason}")
+    return find_or_install()
+
+
+@pytest.fixture
+async def start_run(package: Package, state_dir: Path) -> AsyncIterator[StartRun]:
+    """Starts a run: ``await start_run(mode="sync", poll_interval_seconds=2)``; all its processes end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(daemon: dict[str, Any] | None = None, **tasks: Any) -> RealRun:
+            return await stack.enter_async_context(RealRun(package, state_dir, tasks, daemon))
+
+        yield start
