@@ -23,6 +23,7 @@ class ErrorKind(StrEnum):
     CHILD_KILLED = "child_killed"
     TIMED_OUT = "timed_out"
     POISON = "poison"
+    NO_PROCESS = "no_process"
     CREATOR_MISSING = "creator_missing"
     CREATOR_DIRECTORY = "creator_directory"
     DATABASE_MISSING = "database_missing"
@@ -34,6 +35,10 @@ class ErrorKind(StrEnum):
 
 
 HINTS: Final[dict[ErrorKind, str]] = {
+    ErrorKind.OUTPUT_UNREADABLE: "Run [creator] command by hand with `list --json` in [creator] workdir and look at what "
+    "it prints; contenthubd understands llm-content-creator 0.2.0.",
+    ErrorKind.NO_PROCESS: "The system starts no further process: free memory, or raise the limits of this service "
+    "(LimitNOFILE, TasksMax).",
     ErrorKind.CREATOR_MISSING: "Install llm-content-creator (npm install -g llm-content-creator@0.2.0) or set "
     "[creator] command to where it lies.",
     ErrorKind.CREATOR_DIRECTORY: "Make [creator] workdir a directory that the daemon may write, with room on its disk.",

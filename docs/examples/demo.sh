@@ -61,6 +61,4 @@ fi
 create_account
 code=0
 contenthubctl content batch-generate --account demo --file "$here/topics.txt" --wait || code=$?
-echo
-contenthubctl content list --batch last
 exit "$code"

@@ -1,10 +1,11 @@
 """A door with a memory application behind it, and contenthubctl in front of it."""
 
 import asyncio
+import io
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from contenthubd.control.server import ControlServer
 from tests.control.memory_application import MemoryApplication
 from tests.running import CHECKOUT, PATIENCE_SECONDS, short_directory
 
+PIPE = asyncio.subprocess.PIPE
 US = Peer(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
 
 
@@ -49,25 +51,28 @@ class Door:
         await self.server.start()
 
     async def start_ctl(
-        self, *words: str, stderr: int = asyncio.subprocess.PIPE, **env: str
+        self, *words: str, stderr: int = PIPE, env: Mapping[str, str] | None = None
     ) -> asyncio.subprocess.Process:
         """contenthubctl under way."""
         base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "contenthubd.ctl.main", *words, cwd=CHECKOUT, stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE, stderr=stderr, env={**base, "CONTENTHUBD_SOCKET": str(self.socket), **env},
+            sys.executable, "-m", "contenthubd.ctl.main", *words, cwd=CHECKOUT, stdin=PIPE, stdout=PIPE, stderr=stderr,
+            env={**base, "CONTENTHUBD_SOCKET": str(self.socket), **(env or {})},
         )  # fmt: skip
 
-    async def ctl(self, *words: str, stdin: str = "", **env: str) -> Result:
+    async def ctl(self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
         """contenthubctl from start to end."""
-        return await ended(await self.start_ctl(*words, **env), stdin)
+        return await ended(await self.start_ctl(*words, env=env), stdin)
 
-    async def request(self, method: str, path: str, data: bytes | str | None = None) -> tuple[int, Any, Any]:
+    async def request(self, method: str, path: str, data: bytes | None = None) -> tuple[int, Any, Any]:
         """Status, headers and JSON of one request."""
         connector = aiohttp.UnixConnector(str(self.socket))
-        async with aiohttp.ClientSession(connector=connector) as session:
-            async with session.request(method, f"http://localhost{path}", data=data) as response:
-                return response.status, response.headers, await response.json(content_type=None)
+        stream = io.BytesIO(data) if data is not None else None
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.request(method, f"http://localhost{path}", data=stream) as response,
+        ):
+            return response.status, response.headers, await response.json(content_type=None)
 
     async def submitted(self, topic: str = "Autumn in Kyoto") -> str:
         """A task's id."""
@@ -90,7 +95,7 @@ async def ended(process: asyncio.subprocess.Process, stdin: str = "") -> Result:
 async def until(fact: Callable[[], bool]) -> None:
     """Wait for a fact."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not fact():
+        while not fact():  # noqa: ASYNC110  # the fact lies in another process: there is no event
             await asyncio.sleep(0.01)
 
 

@@ -1,13 +1,15 @@
 """An application without daemon or database: the real rules of the domain over dictionaries.
 
-It lets the door and contenthubctl be tested by themselves. ``move`` plays the daemon's part: it takes a task to a state.
+It lets the door and contenthubctl be tested by themselves. ``move`` plays the daemon: it takes a task to a state.
 """
 
 import asyncio
 import os
 import platform
 import uuid
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -106,10 +108,8 @@ class MemoryApplication:
         else:
             found = [self._find("task", one, self.task_views) for one in wanted.id]
         if wanted.since == str(self._version):
-            try:
+            with suppress(TimeoutError):  # the long poll's ordinary end
                 await asyncio.wait_for(self._moved.wait(), wanted.timeout)
-            except TimeoutError:
-                pass  # the long poll's ordinary end
         return self._waited([one.id for one in found])
 
     async def cancel(self, fragment: str, *, peer: Peer) -> wire.TaskView:
@@ -176,7 +176,7 @@ class MemoryApplication:
     def _waited(self, task_ids: list[str]) -> wire.WaitReply:
         fields = wire.WaitedTask.__struct_fields__
         views = [self.task_views[task_id] for task_id in task_ids]
-        counts = {state: sum(view.state == state for view in views) for state in {view.state for view in views}}
+        counts = Counter[str](view.state for view in views)
         final = all(TaskState(view.state) in FINAL for view in views)
         return wire.WaitReply(
             changed=[wire.WaitedTask(**{name: getattr(view, name) for name in fields}) for view in views],

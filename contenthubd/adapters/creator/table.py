@@ -83,7 +83,7 @@ class CreatorTable:
             try:
                 return output.status_row(ended.stdout, creator_task_id)
             except output.Unreadable as error:
-                return Sick(ErrorKind.OUTPUT_UNREADABLE, f"What status printed cannot be read: {error}.")
+                return Sick(ErrorKind.OUTPUT_UNREADABLE, f"What status printed cannot be read: {error}. {story(ended)}")
         return Sick(ErrorKind.OUTPUT_UNREADABLE, f"status: {story(ended)}")
 
     async def probe(self) -> Sick | None:
@@ -117,7 +117,7 @@ class CreatorTable:
             try:
                 return output.page(ended.stdout)
             except output.Unreadable as error:
-                return Sick(ErrorKind.OUTPUT_UNREADABLE, f"What list printed cannot be read: {error}.")
+                return Sick(ErrorKind.OUTPUT_UNREADABLE, f"What list printed cannot be read: {error}. {story(ended)}")
         return Sick(ErrorKind.OUTPUT_UNREADABLE, f"list: {story(ended)}")
 
 
