@@ -106,7 +106,7 @@ async def owner(
     finally:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await process.communicate()
+                await process.communicate(b"")
         finally:
             if process.returncode is None:
                 process.kill()

@@ -69,16 +69,21 @@ class SubmitRequest(Refusing):
     """Check everything, store nothing."""
 
 
-class TaskFilter(Refusing):
-    """GET /v1/tasks: newest first; ``after`` is the last id of the page before."""
+class Listed(Refusing):
+    """What both lists can be asked for; ``after`` is the last id of the page before."""
 
-    status: tuple[State, ...] = ()
     account: str | None = None
     batch: str | None = None
     """A fragment of a batch id, or ``last``."""
     since: Instant | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
     after: str | None = None
+
+
+class TaskFilter(Listed):
+    """GET /v1/tasks: newest first."""
+
+    status: tuple[State, ...] = ()
 
 
 class TaskQuery(Refusing):
@@ -101,16 +106,10 @@ class StatsQuery(Refusing):
     since_seconds: Annotated[float, Meta(gt=0)] = 86_400.0
 
 
-class ContentFilter(Refusing):
-    """GET /v1/contents: newest first; ``after`` is the last id of the page before."""
+class ContentFilter(Listed):
+    """GET /v1/contents: newest first."""
 
     status: tuple[ReviewState, ...] = ()
-    account: str | None = None
-    batch: str | None = None
-    """A fragment of a batch id, or ``last``."""
-    since: Instant | None = None
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
-    after: str | None = None
 
 
 class WaitQuery(Refusing):

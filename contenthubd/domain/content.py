@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from contenthubd.domain.errors import Conflict
+from contenthubd.domain.machine import Machine
 
 
 class ContentState(StrEnum):
@@ -40,12 +40,9 @@ CONTENT_TRANSITIONS: Final[dict[tuple[ContentState, ContentEvent], ContentState]
 }
 
 
-def content_step(state: ContentState, event: ContentEvent) -> ContentState:
-    """The state that ``event`` leads to; Conflict for an empty cell."""
-    try:
-        return CONTENT_TRANSITIONS[state, event]
-    except KeyError:
-        raise Conflict(f"A content that is {state} cannot be {event}.") from None
+_MACHINE: Final = Machine("content", CONTENT_TRANSITIONS, look="Look at it with: contenthubctl content show ID")
+content_step = _MACHINE.step
+content_sources = _MACHINE.sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

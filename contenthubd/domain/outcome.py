@@ -35,8 +35,8 @@ class ErrorKind(StrEnum):
 
 
 HINTS: Final[dict[ErrorKind, str]] = {
-    ErrorKind.OUTPUT_UNREADABLE: "Run [creator] command by hand with `list --json` in [creator] workdir and look at what "
-    "it prints; contenthubd understands llm-content-creator 0.2.0.",
+    ErrorKind.OUTPUT_UNREADABLE: "Run [creator] command by hand with `list --json` in [creator] workdir and look at "
+    "what it prints; contenthubd understands llm-content-creator 0.2.0.",
     ErrorKind.NO_PROCESS: "The system starts no further process: free memory, or raise the limits of this service "
     "(LimitNOFILE, TasksMax).",
     ErrorKind.CREATOR_MISSING: "Install llm-content-creator (npm install -g llm-content-creator@0.2.0) or set "

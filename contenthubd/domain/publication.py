@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from contenthubd.domain.errors import Conflict
+from contenthubd.domain.machine import Machine
 
 
 class PublicationState(StrEnum):
@@ -59,12 +59,10 @@ PUBLICATION_TRANSITIONS: Final[dict[tuple[PublicationState, PublicationEvent], P
 }
 
 
-def publication_step(state: PublicationState, event: PublicationEvent) -> PublicationState:
-    """The state that ``event`` leads to; Conflict for an empty cell."""
-    try:
-        return PUBLICATION_TRANSITIONS[state, event]
-    except KeyError:
-        raise Conflict(f"A publication that is {state} cannot be {event.replace('_', ' ')}.") from None
+_WORDS: Final = {V.REVIVED: "tried again", V.LOST_SIGHT: "lost sight of", V.GAVE_UP: "given up"}
+_MACHINE: Final = Machine("publication", PUBLICATION_TRANSITIONS, words=_WORDS)
+publication_step = _MACHINE.step
+publication_sources = _MACHINE.sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

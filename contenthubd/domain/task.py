@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from contenthubd.domain.errors import Conflict
+from contenthubd.domain.machine import Machine
 
 
 class TaskState(StrEnum):
@@ -98,23 +98,10 @@ FINAL: Final = frozenset({S.COMPLETED, S.FAILED, S.TIMEOUT, S.CANCELLED})
 IN_FLIGHT: Final = frozenset({S.SUBMITTING, S.SUBMITTED, S.RUNNING})
 
 
-def step(state: TaskState, event: TaskEvent) -> TaskState:
-    """The state that ``event`` leads to; Conflict for an empty cell."""
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise Conflict(
-            f"A task that is {state} cannot be {_spoken(event)}.", fix="Look at it with: contenthubctl task status ID"
-        ) from None
-
-
-def sources(event: TaskEvent) -> frozenset[TaskState]:
-    """Every state that ``event`` may leave: the guard of the write that carries it."""
-    return frozenset(state for state, happened in TRANSITIONS if happened is event)
-
-
-def _spoken(event: TaskEvent) -> str:
-    return {E.REVIVED: "tried again"}.get(event, event.replace("_", " "))
+_WORDS: Final = {E.REVIVED: "tried again", E.GAVE_UP: "given up", E.SUCCEEDED_LATE: "completed late"}
+_MACHINE: Final = Machine("task", TRANSITIONS, words=_WORDS, look="Look at it with: contenthubctl task status ID")
+step = _MACHINE.step
+sources = _MACHINE.sources
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -77,7 +77,7 @@ class Poll:
         self._sick: Sick | None = None
         self.calls = 0
         self.stopping = False
-        """Set when the worker was ended on purpose: what it left unfinished is nobody's failure, and is looked for now."""
+        """Set when the worker was ended on purpose: what it left behind is nobody's failure, and is looked for now."""
 
     async def tick(self) -> timedelta:
         """One look, if one is due; the time until the next look or deadline."""

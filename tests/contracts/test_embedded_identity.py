@@ -28,6 +28,7 @@ from tests.postgres_probe import (
 )
 
 NOBODY = pwd.getpwnam("nobody")
+THE_OTHERS = ("tests/contracts/test_embedded_postgres.py", "tests/contracts/test_embedded_faults.py")
 WITHOUT_NAMESPACES = [sys.executable, str(CHECKOUT / "tests" / "without_namespaces.py")]
 AS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not AS_ROOT, reason="only root can become another user")
@@ -103,7 +104,13 @@ async def test_a_data_directory_of_nobody_is_served_by_nobody(state: Path) -> No
 @forbids_namespaces
 @reaches_programs
 @pytest.mark.parametrize("name", ["data", "a path with spaces"])
-async def test_root_without_namespaces_runs_it_as_nobody(state: Path, name: str) -> None:
+async def test_root_without_namespaces_runs_it_as_nobody(
+    state: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = state / "run"
+    runtime.mkdir()
+    runtime.chmod(0o711)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(runtime))
     async with owner(state / name, wrapped_in=WITHOUT_NAMESPACES) as first:
         told = await told_by(first)
         assert user_of(told["pid"]) == NOBODY.pw_uid
@@ -182,19 +189,9 @@ def passes_as(number: int, *chosen: str) -> None:
         home = folder / "home"
         home.mkdir()
         os.chown(home, number, number)
-        options = ["-n0", "-p", "no:cacheprovider", f"--basetemp={home}/pytest"]
+        options = ["-n0", "--durations=5", "-p", "no:cacheprovider", f"--basetemp={home}/pytest"]
         done = subprocess.run(
-            [
-                *as_user(number),
-                sys.executable,
-                "-m",
-                "pytest",
-                "-n0",
-                "-p",
-                "no:cacheprovider",
-                f"--basetemp={home}/pytest",
-                *chosen,
-            ],
+            [*as_user(number), sys.executable, "-m", "pytest", *options, *chosen],
             cwd=CHECKOUT,
             env=plain_environment() | {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
@@ -207,7 +204,7 @@ def passes_as(number: int, *chosen: str) -> None:
 
 @needs_root
 def test_everything_works_for_an_ordinary_user_too() -> None:
-    passes_as(NOBODY.pw_uid, "tests/contracts/test_embedded_postgres.py", "tests/contracts/test_embedded_faults.py")
+    passes_as(NOBODY.pw_uid, *THE_OTHERS)
 
 
 @needs_root
@@ -215,7 +212,7 @@ def test_everything_works_for_an_ordinary_user_too() -> None:
 @reaches_programs
 def test_a_user_number_without_account_works_too() -> None:
     chosen = "first_start or killed or ctrl_c or frozen_server or awkward"
-    passes_as(number_without_account(), "tests/contracts/", "-k", f"embedded and ({chosen})")
+    passes_as(number_without_account(), *THE_OTHERS, "-k", chosen)
 
 
 @forbids_namespaces

@@ -15,8 +15,14 @@ from contenthubd.domain.task import Mode, TaskState
 
 CLAIMED = datetime(2026, 1, 1, tzinfo=UTC)
 FLIGHT = Flight(
-    task_id=UUID(int=1), attempt=2, task_attempt=2, state=TaskState.RUNNING, mode=Mode.ASYNC, mark="",
-    claimed_at=CLAIMED, timeout=timedelta(seconds=1800),
+    task_id=UUID(int=1),
+    attempt=2,
+    task_attempt=2,
+    state=TaskState.RUNNING,
+    mode=Mode.ASYNC,
+    mark="",
+    claimed_at=CLAIMED,
+    timeout=timedelta(seconds=1800),
 )
 ATTEMPTS = st.integers(1, 0xFFFF)
 

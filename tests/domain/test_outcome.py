@@ -5,8 +5,13 @@ import pytest
 from contenthubd.domain.outcome import HINTS, PERMANENT, UNCHARGED, ErrorKind, Sick
 
 SICKNESSES = (
-    ErrorKind.CREATOR_MISSING, ErrorKind.CREATOR_DIRECTORY, ErrorKind.DATABASE_MISSING, ErrorKind.API_KEYS_MISSING,
-    ErrorKind.WORKER_GONE, ErrorKind.WORKER_DEAF, ErrorKind.CREATOR_REDIS_DOWN,
+    ErrorKind.CREATOR_MISSING,
+    ErrorKind.CREATOR_DIRECTORY,
+    ErrorKind.DATABASE_MISSING,
+    ErrorKind.API_KEYS_MISSING,
+    ErrorKind.WORKER_GONE,
+    ErrorKind.WORKER_DEAF,
+    ErrorKind.CREATOR_REDIS_DOWN,
 )
 
 

@@ -11,6 +11,7 @@ from contenthubd.domain.publication import (
     PublicationState,
     publication_step,
 )
+from tests.domain.tables import assert_cell, assert_complete, cells
 
 TABLE = """
             pending     publishing  retrying    published  failed     unknown    cancelled
@@ -24,26 +25,16 @@ cancelled   cancelled   .           cancelled   .          cancelled  cancelled 
 revived     .           .           .           .          pending    pending    pending
 """
 
-HEAD, *ROWS = TABLE.strip("\n").splitlines()
-CELLS = {
-    (state, event): word
-    for event, *words in (row.split() for row in ROWS)
-    for state, word in zip(HEAD.split(), words, strict=True)
-}
+CELLS = cells(TABLE)
 
 
 def test_the_table_has_a_cell_for_every_state_and_event() -> None:
-    assert set(CELLS) == set(product(map(str, PublicationState), map(str, PublicationEvent)))
+    assert_complete(CELLS, PublicationState, PublicationEvent)
 
 
 @pytest.mark.parametrize(("state", "event"), [*product(PublicationState, PublicationEvent)])
 def test_every_cell(state: PublicationState, event: PublicationEvent) -> None:
-    expected = CELLS[state, event]
-    if expected == ".":
-        with pytest.raises(Conflict, match=f"A publication that is {state} cannot be"):
-            publication_step(state, event)
-    else:
-        assert publication_step(state, event) is PublicationState(expected)
+    assert_cell("publication", CELLS[state, event], publication_step, state, event)
 
 
 def test_what_is_published_stays_published() -> None:

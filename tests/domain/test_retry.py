@@ -26,9 +26,7 @@ def test_jitter_is_ten_percent_either_way(rand: float, seconds: float) -> None:
 
 
 @given(st.lists(DELAY, min_size=1, max_size=5), st.floats(0, 1), st.integers(-1, 30), st.floats(0, 1, exclude_max=True))
-def test_a_retry_stays_within_its_bounds(
-    delays: list[timedelta], jitter: float, retry_count: int, rand: float
-) -> None:
+def test_a_retry_stays_within_its_bounds(delays: list[timedelta], jitter: float, retry_count: int, rand: float) -> None:
     waited = RetryPolicy(tuple(delays), jitter).retry_at(retry_count, NOW, rand) - NOW
     delay = delays[min(max(retry_count - 1, 0), len(delays) - 1)]
     assert delay * (1 - jitter) - INSTANT <= waited <= delay * (1 + jitter) + INSTANT

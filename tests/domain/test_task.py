@@ -9,6 +9,7 @@ import pytest
 
 from contenthubd.domain.errors import Conflict
 from contenthubd.domain.task import FINAL, IN_FLIGHT, TRANSITIONS, Mode, Rank, Task, TaskEvent, TaskState, sources, step
+from tests.domain.tables import assert_cell, assert_complete, cells
 
 # One row for each state, one column for each event; "." is an empty cell, a word the state that follows.
 TABLE = """
@@ -28,26 +29,16 @@ cancelled       cancelled   cancelled   cancelled   cancelled   cancelled   .   
 revived         .           .           .           .           .           .          pending    pending    pending
 """
 
-HEAD, *ROWS = TABLE.strip("\n").splitlines()
-CELLS = {
-    (state, event): word
-    for event, *words in (row.split() for row in ROWS)
-    for state, word in zip(HEAD.split(), words, strict=True)
-}
+CELLS = cells(TABLE)
 
 
 def test_the_table_has_a_cell_for_every_state_and_event() -> None:
-    assert set(CELLS) == set(product(map(str, TaskState), map(str, TaskEvent)))
+    assert_complete(CELLS, TaskState, TaskEvent)
 
 
 @pytest.mark.parametrize(("state", "event"), [*product(TaskState, TaskEvent)])
 def test_every_cell(state: TaskState, event: TaskEvent) -> None:
-    expected = CELLS[state, event]
-    if expected == ".":
-        with pytest.raises(Conflict, match=f"A task that is {state} cannot be"):
-            step(state, event)
-    else:
-        assert step(state, event) is TaskState(expected)
+    assert_cell("task", CELLS[state, event], step, state, event)
 
 
 @pytest.mark.parametrize("event", TaskEvent)
@@ -94,9 +85,24 @@ def test_ranks_go_by_priority_then_turn_then_age() -> None:
 def test_the_deadline_counts_from_the_claim() -> None:
     claimed = datetime(2026, 1, 1, tzinfo=UTC)
     task = Task(
-        task_id=UUID(int=1), account_id=UUID(int=2), account="studio", state=TaskState.RUNNING, mode=Mode.SYNC,
-        topic="bread", requirements="", keywords=(), min_chars=1, max_chars=2, rank=Rank(5, 0, 1), auto_approve=True,
-        max_retries=3, timeout=timedelta(seconds=1800), attempt=1, retry_count=0, deaths=0, created_at=claimed,
+        task_id=UUID(int=1),
+        account_id=UUID(int=2),
+        account="studio",
+        state=TaskState.RUNNING,
+        mode=Mode.SYNC,
+        topic="bread",
+        requirements="",
+        keywords=(),
+        min_chars=1,
+        max_chars=2,
+        rank=Rank(5, 0, 1),
+        auto_approve=True,
+        max_retries=3,
+        timeout=timedelta(seconds=1800),
+        attempt=1,
+        retry_count=0,
+        deaths=0,
+        created_at=claimed,
         claimed_at=claimed,
     )
     assert task.deadline_at == claimed + timedelta(minutes=30)
@@ -105,8 +111,23 @@ def test_the_deadline_counts_from_the_claim() -> None:
 def test_a_task_without_a_claim_has_no_deadline() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     task = Task(
-        task_id=UUID(int=1), account_id=UUID(int=2), account="studio", state=TaskState.PENDING, mode=Mode.ASYNC,
-        topic="bread", requirements="", keywords=(), min_chars=1, max_chars=2, rank=Rank(5, 0, 1), auto_approve=True,
-        max_retries=3, timeout=timedelta(seconds=1800), attempt=0, retry_count=0, deaths=0, created_at=now,
+        task_id=UUID(int=1),
+        account_id=UUID(int=2),
+        account="studio",
+        state=TaskState.PENDING,
+        mode=Mode.ASYNC,
+        topic="bread",
+        requirements="",
+        keywords=(),
+        min_chars=1,
+        max_chars=2,
+        rank=Rank(5, 0, 1),
+        auto_approve=True,
+        max_retries=3,
+        timeout=timedelta(seconds=1800),
+        attempt=0,
+        retry_count=0,
+        deaths=0,
+        created_at=now,
     )
     assert task.deadline_at is None

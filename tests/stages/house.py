@@ -55,6 +55,7 @@ class House:
         clock: ManualClock | None = None,
         creator: ScriptedCreator | None = None,
         *,
+        tasks: PostgresTasks | None = None,
         run: str = "first",
         state_id: str = STATE_ID,
         total: int = 5,
@@ -69,7 +70,7 @@ class House:
         self.owner = f"{state_id}/{run}"
         self.rung: Counter[Stage] = Counter()
         self.started: list[Task] = []
-        self.tasks, self.flights = PostgresTasks(database), PostgresFlights(database)
+        self.tasks, self.flights = tasks or PostgresTasks(database), PostgresFlights(database)
         self.accounts, self.views = PostgresAccounts(database), PostgresViews(database)
         self.pool, self.images = PostgresPublications(database, Path("/images")), PostgresImages(database)
         self.queue = MemoryQueue(memory)

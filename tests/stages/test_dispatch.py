@@ -1,11 +1,16 @@
 """Dispatch: what may run is claimed once, in order, within the capacity, and nothing is claimed by whom nobody trusts."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
 
 import pytest
 
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.domain.errors import DatabaseUnavailable
 from contenthubd.domain.outcome import ErrorKind, Sick
 from contenthubd.domain.task import Mode, Task, TaskState
@@ -198,53 +203,67 @@ async def test_a_sickness_that_sync_mode_cannot_cure_does_not_change_the_mode(ho
     assert house.started == []
 
 
-class LateClaims:
-    """The task store of a server that froze in the middle: what it is told is done, but only ``later``."""
+class LateTasks(PostgresTasks):
+    """The store on a server that freezes at a claim: nobody is answered in time, and it is done only ``later``."""
 
-    def __init__(self, house: House) -> None:
-        self._claim = house.tasks.claim
-        self.later: list[dict[str, object]] = []
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.frozen = False
+        self.later: list[Callable[[], Awaitable[list[Task]]]] = []
 
-    async def claim(self, ids: list[object], **values: object) -> list[Task]:
-        self.later.append({"ids": ids, **values})
+    async def claim(
+        self, ids: Collection[UUID], *, run_as: Mapping[Mode, Mode], slots: int, lease: Lease, now: datetime
+    ) -> list[Task]:
+        claim = partial(super().claim, ids, run_as=run_as, slots=slots, lease=lease, now=now)
+        if not self.frozen:
+            return await claim()
+        self.later.append(claim)
         raise DatabaseUnavailable("PostgreSQL does not answer.")
 
     async def thaw(self) -> None:
-        for values in self.later:
-            await self._claim(**values)  # type: ignore[arg-type]  # handed on as they came
+        for claim in self.later:
+            await claim()
 
 
-async def freeze(house: House, monkeypatch: pytest.MonkeyPatch) -> LateClaims:
-    late = LateClaims(house)
-    monkeypatch.setattr(house.tasks, "claim", late.claim)
+async def freeze(house: House) -> LateTasks:
+    """Let one dispatch freeze in its claim; the store, which answers again from then on."""
+    late = house.tasks
+    assert isinstance(late, LateTasks)
+    late.frozen = True
     await house.beat()
     with pytest.raises(DatabaseUnavailable):
         await house.dispatch.tick()
-    monkeypatch.undo()
+    late.frozen = False
     return late
 
 
-async def test_a_claim_that_was_made_although_nobody_answered_is_started(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def freezing(database: Database) -> House:
+    """The stages on a server that can freeze."""
+    made = House(database, tasks=LateTasks(database))
+    await made.account()
+    return made
+
+
+async def test_a_claim_that_was_made_although_nobody_answered_is_started(freezing: House) -> None:
+    house = freezing
     house.slots.total = 2
     tasks = await fill(house, 2, mode=Mode.SYNC)
-    late = await freeze(house, monkeypatch)
+    late = await freeze(house)
     await late.thaw()
     await house.dispatch.tick()
-    assert [(task.task_id, task.attempt, task.mode) for task in house.started] == [
+    assert {(task.task_id, task.attempt, task.mode) for task in house.started} == {
         (task.task_id, 1, Mode.SYNC) for task in tasks
-    ]
+    }
     await house.dispatch.tick()
     assert len(house.started) == 2, "each is started once"
     assert house.slots.used == 2
 
 
-async def test_a_claim_that_turns_up_late_is_started_once_and_a_cancelled_one_is_ended(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_claim_that_turns_up_late_is_started_once_and_a_cancelled_one_is_ended(freezing: House) -> None:
+    house = freezing
     wanted, unwanted = await fill(house, 2)
-    late = await freeze(house, monkeypatch)
+    late = await freeze(house)
     house.creator.sick = {mode: NO_KEYS for mode in Mode}
     await house.dispatch.tick()
     assert house.started == []
@@ -255,19 +274,19 @@ async def test_a_claim_that_turns_up_late_is_started_once_and_a_cancelled_one_is
     assert (await house.attempt(unwanted)).outcome == "dropped"
 
 
-async def test_a_claim_that_was_never_made_is_made_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_claim_that_was_never_made_is_made_again(freezing: House) -> None:
+    house = freezing
     tasks = await fill(house, 2)
-    await freeze(house, monkeypatch)
+    await freeze(house)
     await house.dispatch.tick()
     assert [task.task_id for task in house.started] == [task.task_id for task in tasks]
     assert {(await house.now(task)).attempt for task in tasks} == {1}
 
 
-async def test_while_a_claim_is_in_doubt_a_stale_heartbeat_is_asked_again_soon(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_while_a_claim_is_in_doubt_a_stale_heartbeat_is_asked_again_soon(freezing: House) -> None:
+    house = freezing
     await fill(house, 1)
-    await freeze(house, monkeypatch)
+    await freeze(house)
     house.clock.advance(25)
     assert await house.dispatch.tick() == RECHECK
     house.clock.advance(120)

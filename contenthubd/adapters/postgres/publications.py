@@ -9,14 +9,14 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.domain.content import CONTENT_TRANSITIONS, ContentEvent, ContentState
+from contenthubd.domain.content import ContentEvent, ContentState, content_sources, content_step
 from contenthubd.domain.publication import (
-    PUBLICATION_TRANSITIONS,
     Publication,
     PublicationEvent,
     PublicationState,
     PublishedImage,
     Receipt,
+    publication_sources,
     publication_step,
 )
 
@@ -159,19 +159,19 @@ class PostgresPublications:
         pool: Sequence[tuple[UUID, str]],
     ) -> bool:
         """See the port. Rejecting takes what was not yet sent out of the pool."""
-        leaves = [state for state, happened in CONTENT_TRANSITIONS if happened is event]
+        leaves = list(content_sources(event))
         return 1 == await self._database.changed(
             _REVIEW,
             id=content_id,
             leaves=leaves,
-            enters=CONTENT_TRANSITIONS[leaves[0], event],
+            enters=content_step(leaves[0], event),
             now=now,
             by=by,
             reason=reason,
             rejected=event is ContentEvent.REJECTED,
             pending=PublicationState.PENDING,
             withdrawn=PublicationState.CANCELLED,
-            withdrawable=[state for state, event in PUBLICATION_TRANSITIONS if event is PublicationEvent.CANCELLED],
+            withdrawable=list(publication_sources(PublicationEvent.CANCELLED)),
             publication_ids=[publication_id for publication_id, _ in pool],
             targets=[target for _, target in pool],
             fact=f"content_{event}",

@@ -1,0 +1,144 @@
+"""What people do to tasks: cancel in every state, try again; and what returns by itself (promote)."""
+
+from datetime import timedelta
+
+import pytest
+
+from contenthubd.domain.errors import Conflict, NotFound
+from contenthubd.domain.outcome import ErrorKind, Failed
+from contenthubd.domain.task import Mode, Task, TaskState
+from contenthubd.ports import Stage
+from contenthubd.stages.promote import IDLE
+from tests.stages.house import House
+
+
+async def pending(house: House) -> Task:
+    return await house.add()
+
+
+async def submitting(house: House) -> Task:
+    return await house.claimed()
+
+
+async def submitted(house: House) -> Task:
+    return (await house.accepted())[0]
+
+
+async def running(house: House) -> Task:
+    task = await submitted(house)
+    assert await house.settle.started(task)
+    return await house.now(task)
+
+
+async def in_sync(house: House) -> Task:
+    return await house.claimed(mode=Mode.SYNC)
+
+
+async def retrying(house: House) -> Task:
+    task = await house.claimed()
+    assert await house.settle(task, Failed(ErrorKind.LOST, "gone"), owner=house.owner)
+    return await house.now(task)
+
+
+async def failed(house: House) -> Task:
+    task = await house.claimed()
+    assert await house.settle(task, Failed(ErrorKind.REFUSED, "no"), owner=house.owner)
+    return await house.now(task)
+
+
+async def cancelled(house: House) -> Task:
+    return await house.steer.cancel((await house.add()).task_id, by="test")
+
+
+@pytest.mark.parametrize("reach", [pending, submitting, submitted, running, in_sync, retrying])
+async def test_cancel_ends_whatever_is_not_final(house: House, reach: object) -> None:
+    task = await reach(house)  # type: ignore[operator]  # one of the ways above
+    house.clock.advance(5)
+    done = await house.steer.cancel(task.task_id, by="ann")
+    assert (done.state, done.finished_at, done.run_at) == (TaskState.CANCELLED, house.clock.now(), None)
+    assert (await house.facts(task))[-1] == "task_cancelled"
+    open_attempts = await house.value("SELECT count(*) FROM attempt WHERE ended_at IS NULL AND abandoned_at IS NULL")
+    assert open_attempts == 0, "nobody waits for its attempt any more"
+    assert await house.queue.count() == 0
+    assert house.rung[Stage.POLL] > 0
+    with pytest.raises(Conflict, match="cancelled cannot be cancelled") as caught:
+        await house.steer.cancel(task.task_id, by="ann")
+    assert caught.value.exit_code == 6
+
+
+@pytest.mark.parametrize("reach", [pending, submitting, submitted, running, in_sync, retrying])
+async def test_only_final_tasks_can_be_tried_again_by_hand(house: House, reach: object) -> None:
+    task = await reach(house)  # type: ignore[operator]  # one of the ways above
+    with pytest.raises(Conflict, match=f"A task that is {task.state} cannot be tried again"):
+        await house.steer.revive(task.task_id, by="ann")
+
+
+async def test_a_completed_task_stays_as_it_is(house: House) -> None:
+    task = await house.completed()
+    for act in (house.steer.cancel, house.steer.revive):
+        with pytest.raises(Conflict):
+            await act(task.task_id, by="ann")
+    assert await house.state(task) is TaskState.COMPLETED
+
+
+@pytest.mark.parametrize("reach", [failed, cancelled])
+async def test_a_revived_task_is_a_fresh_try(house: House, reach: object) -> None:
+    task = await reach(house)  # type: ignore[operator]  # one of the ways above
+    revived = await house.steer.revive(task.task_id, by="ann")
+    assert (revived.state, revived.retry_count, revived.deaths) == (TaskState.PENDING, 0, 0)
+    assert (revived.finished_at, revived.error_kind, revived.error) == (None, None, None)
+    assert revived.attempt == task.attempt, "the fence only ever grows"
+    assert (await house.facts(task))[-1] == "task_revived"
+    again = await house.again(revived)
+    assert again.attempt == task.attempt + 1
+
+
+async def test_an_unknown_task(house: House) -> None:
+    for act in (house.steer.cancel, house.steer.revive):
+        with pytest.raises(NotFound):
+            await act(house.clock.new_id(), by="ann")
+
+
+async def test_a_task_that_changes_between_two_looks_is_a_conflict_too(house: House) -> None:
+    """The write lost, and when it is asked why, the state would allow it again."""
+    task = await house.add()
+    refusal = await house.steer._refusal(task.task_id, __import__("contenthubd.domain.task", fromlist=["TaskEvent"]).TaskEvent.CANCELLED)
+    assert "changed in the meantime" in str(refusal)
+
+
+async def test_a_late_success_of_a_revived_task_is_adopted(house: House) -> None:
+    task, creator_task_id = await house.accepted()
+    await house.steer.cancel(task.task_id, by="ann")
+    await house.steer.revive(task.task_id, by="ann")
+    house.creator.finish(creator_task_id, "# 迟到\n\n正文")
+    await house.look()
+    assert await house.state(task) is TaskState.COMPLETED
+    assert (await house.content(task)).title == "迟到"
+
+
+async def test_promote_waits_for_the_time_and_puts_the_id_back(house: House) -> None:
+    assert await house.promote.tick() == IDLE
+    task = await retrying(house)
+    assert await house.promote.tick() == timedelta(seconds=30)
+    house.clock.advance(29)
+    assert await house.promote.tick() == timedelta(seconds=1)
+    assert await house.state(task) is TaskState.RETRYING
+    house.clock.advance(1)
+    rung = house.rung[Stage.DISPATCH]
+    assert await house.promote.tick() == IDLE
+    now = await house.now(task)
+    assert (now.state, now.run_at) == (TaskState.PENDING, None)
+    assert await house.queue.take() == task.task_id
+    assert house.rung[Stage.DISPATCH] == rung + 1
+    assert (await house.facts(task))[-1] == "task_promoted"
+    assert await house.promote.tick() == IDLE
+
+
+async def test_promote_goes_page_by_page(house: House) -> None:
+    for _ in range(3):
+        await retrying(house)
+    house.clock.advance(40)
+    first, following = await house.tasks.promote(house.clock.now(), 2)
+    assert (len(first), following) == (2, house.clock.now() - timedelta(seconds=10))
+    second, following = await house.tasks.promote(house.clock.now(), 2)
+    assert (len(second), following) == (1, None)
