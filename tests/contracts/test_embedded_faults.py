@@ -132,7 +132,7 @@ async def test_a_directory_without_write_permission_is_told(state: Path) -> None
     assert "write access" in error.fix
 
 
-@pytest.mark.skipif(not CAN_MOUNT, reason="private mounts are not allowed on this machine")
+@pytest.mark.skipif(not CAN_MOUNT, reason="private mounts are not allowed here, or Python cannot be reached in one")
 @pytest.mark.parametrize(
     ("options", "said", "advice"),
     [
@@ -151,7 +151,7 @@ async def test_a_read_only_or_full_disk_is_told(state: Path, options: str, said:
     assert advice in told["text"]
 
 
-@pytest.mark.skipif(not CAN_MOUNT, reason="private mounts are not allowed on this machine")
+@pytest.mark.skipif(not CAN_MOUNT, reason="private mounts are not allowed here, or Python cannot be reached in one")
 async def test_a_disk_that_fills_up_later_is_told_at_the_next_start(state: Path) -> None:
     """64 MB hold a cluster; then a file takes the rest, and the start cannot write its pid file."""
     fill = 'head -c 200m /dev/zero >"$0/data/filler" 2>/dev/null || true'

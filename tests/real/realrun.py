@@ -149,7 +149,8 @@ class RealRun:
         path = self.daemon.state_dir / "creator" / "default" / "data" / "content-creator.db"
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)) as connection:
             rows = connection.execute("SELECT id, status, requirements FROM tasks").fetchall()
-            articles = connection.execute("SELECT task_id, content FROM results WHERE result_type = 'article'").fetchall()
+            results = "SELECT task_id, content FROM results WHERE result_type = 'article'"
+            articles = connection.execute(results).fetchall()
         assert len({task_id for task_id, _ in articles}) == len(articles), "the creator wrote one article twice"
         written = dict(articles)
         return [CreatorTask(name, status, asked.rsplit("\n", 1)[1], written.get(name)) for name, status, asked in rows]
@@ -162,9 +163,7 @@ class RealRun:
     async def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Ask the daemon's own PostgreSQL."""
         lines = (self.daemon.state_dir / "postgres" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        connection = await asyncpg.connect(
-            host=lines[SOCKET_LINE], user="contenthub", database="contenthub", ssl=False
-        )
+        connection = await asyncpg.connect(host=lines[SOCKET_LINE], user="contenthub", database="contenthub", ssl=False)
         try:
             return [dict(row) for row in await connection.fetch(sql, *values)]
         finally:
@@ -213,7 +212,7 @@ async def assert_articles(run: RealRun, tasks: list[dict[str, Any]]) -> None:
 
 
 async def assert_nothing_doubled(run: RealRun) -> None:
-    """One content and one publication for each completed task, one create for each attempt, one file for each content."""
+    """One content, one publication and one folder for each completed task; at most one create for each attempt."""
     attempts = await run.query("SELECT CAST(task_id AS text) AS task_id, number FROM attempt")
     marks = [row.mark for row in run.creator_tasks()]
     assert len(set(marks)) == len(marks), "an attempt was created twice"

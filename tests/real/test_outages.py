@@ -12,17 +12,17 @@ AWAY_SECONDS = 10.0
 
 async def test_worker_killed(start_run: StartRun) -> None:
     """What the worker had is given to the creator anew, at nobody's cost; what had not begun is not touched."""
-    run = await start_run(poll_interval_seconds=2)
+    run = await start_run(poll_interval_seconds=2, max_concurrent=3)
     run.services.hold()
-    await run.submit(*topics(7))
-    await run.writing(5)
+    await run.submit("one", "two", "three", "four")
+    await run.writing(3)
     killed = await run.worker()
     os.kill(killed, signal.SIGKILL)
     run.services.release()
     tasks = await run.settled()
-    assert_completed(tasks, count=7)
-    assert [task["attempt"] for task in tasks] == [2, 2, 2, 2, 2, 1, 1]
-    for task in tasks[:5]:
+    assert_completed(tasks, count=4)
+    assert [task["attempt"] for task in tasks] == [2, 2, 2, 1]
+    for task in tasks[:3]:
         first, _ = await run.attempts(task["id"])
         assert first["error_kind"] == "worker_gone"
     assert await run.worker() != killed
@@ -31,32 +31,28 @@ async def test_worker_killed(start_run: StartRun) -> None:
 
 
 async def test_redis_away(start_run: StartRun) -> None:
-    """Three articles are being written, two have only a job in the Redis that forgets it, three wait here."""
-    run = await start_run(poll_interval_seconds=2)
+    """Two articles are being written, two have only a job in the Redis that forgets it, two wait here."""
+    run = await start_run(poll_interval_seconds=2, max_concurrent=4)
     run.services.hold()
-    await run.submit(*topics(3))
-    await run.writing(3)
+    await run.submit("one", "two")
+    await run.writing(2)
     worker = await run.worker()
     os.kill(worker, signal.SIGSTOP)
-    queued = await run.submit("jobs that will be lost", "with their Redis")
+    queued = await run.submit("three", "four")
     await accepted(run, queued)
-    waiting = await run.submit(*(f"waits {number}" for number in range(3)))
+    waiting = await run.submit("five", "six")
     run.redis.kill()
     os.kill(worker, signal.SIGCONT)
     run.services.release()
     await gone_for(run, AWAY_SECONDS)
     run.redis.start()
     tasks = await run.settled()
-    assert_completed(tasks, count=8)
+    assert_completed(tasks, count=6)
     assert {str(event["task_id"]) for event in run.daemon.events("task_requeued")} == set(queued)
     assert [task["attempt"] for task in tasks if task["id"] in queued] == [1, 1]
     assert "sync" in {attempt["mode"] for task_id in waiting for attempt in await run.attempts(task_id)}
     await assert_articles(run, tasks)
     await assert_nothing_doubled(run)
-
-
-def topics(count: int) -> list[str]:
-    return [f"topic {number}" for number in range(count)]
 
 
 async def accepted(run: RealRun, task_ids: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The daemon itself ends in the middle of the work, by accident and on purpose; after the next start all is finished."""
+"""The daemon ends in the middle of the work, by accident and on purpose; after the next start all is finished."""
 
 import signal
 
@@ -7,20 +7,20 @@ from tests.real.realrun import RealRun, assert_articles, assert_completed, asser
 
 
 async def test_killed_in_async_mode(start_run: StartRun) -> None:
-    """Three articles are being written, two tasks are just being handed over, two wait."""
-    run = await start_run(poll_interval_seconds=2)
+    """Two articles are being written, two tasks are just being handed over, one waits."""
+    run = await start_run(poll_interval_seconds=2, max_concurrent=4)
     run.services.hold()
-    first = await run.submit("one", "two", "three")
-    await run.writing(3)
+    first = await run.submit("one", "two")
+    await run.writing(2)
     before = {row.creator_task_id for row in run.creator_tasks()}
-    await run.submit("four", "five", "six", "seven")
-    await claimed(run, 5)
+    await run.submit("three", "four", "five")
+    await claimed(run, 4)
     (old,) = run.workers()
     await run.daemon.end(signal.SIGKILL)
     await run.daemon.start()
     run.services.release()
     tasks = await run.settled()
-    assert_completed(tasks, count=7)
+    assert_completed(tasks, count=5)
     assert {task["creator_task_id"] for task in tasks if task["id"] in first} == before
     await assert_articles(run, tasks)
     await assert_nothing_doubled(run)
@@ -29,10 +29,10 @@ async def test_killed_in_async_mode(start_run: StartRun) -> None:
 
 async def test_killed_in_sync_mode(start_run: StartRun) -> None:
     """What its own children wrote is lost with them, which costs each of those tasks one retry and no other."""
-    run = await start_run(mode="sync", retry_delays_seconds=[1])
+    run = await start_run(mode="sync", retry_delays_seconds=[1], max_concurrent=3)
     run.services.hold()
-    await run.submit(*(f"topic {number}" for number in range(6)))
-    await run.writing(5)
+    await run.submit("one", "two", "three", "four")
+    await run.writing(3)
     children = [row["child_pid"] for row in await run.query("SELECT child_pid FROM attempt")]
     await run.daemon.end(signal.SIGKILL)
     await run.daemon.start()
@@ -40,27 +40,27 @@ async def test_killed_in_sync_mode(start_run: StartRun) -> None:
         await ended(run, child)
     run.services.release()
     tasks = await run.settled()
-    assert [(task["state"], task["retry_count"]) for task in tasks] == [("completed", 1)] * 5 + [("completed", 0)]
+    assert [(task["state"], task["retry_count"]) for task in tasks] == [("completed", 1)] * 3 + [("completed", 0)]
     await assert_articles(run, tasks)
     await assert_nothing_doubled(run)
 
 
 async def test_planned_stop(start_run: StartRun) -> None:
     """SIGTERM, a grace that is too short for the articles, and a new start: nobody is charged for it."""
-    run = await start_run(daemon={"stop_grace_seconds": 0.5}, poll_interval_seconds=2, max_retries=0)
+    run = await start_run({"stop_grace_seconds": 0.5}, poll_interval_seconds=2, max_concurrent=4, max_retries=0)
     run.services.hold()
-    await run.submit("one", "two", "three", mode="async")
-    await run.writing(3)
-    await run.submit("four", "five", "six", mode="sync")
-    await run.writing(5)
+    await run.submit("one", "two", mode="async")
+    await run.writing(2)
+    await run.submit("three", "four", "five", mode="sync")
+    await run.writing(4)
     assert await run.daemon.stop() == 0
     assert run.workers() == []
     run.services.release()
     await run.daemon.start()
     tasks = await run.settled()
-    assert_completed(tasks, count=6)
+    assert_completed(tasks, count=5)
     assert await run.query("SELECT id FROM task WHERE deaths > 0") == []
-    assert [task["attempt"] for task in tasks] == [2, 2, 2, 2, 2, 1]
+    assert [task["attempt"] for task in tasks] == [2, 2, 2, 2, 1]
     await assert_articles(run, tasks)
     await assert_nothing_doubled(run)
 
