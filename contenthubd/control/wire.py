@@ -35,9 +35,6 @@ class Telling(Struct):
     """Base of what goes out."""
 
 
-# ------------------------------------------------------------------------------------------------------------ requests
-
-
 class TopicRequest(Refusing):
     """One topic as asked for; null means "as the account or the configuration says"."""
 
@@ -185,27 +182,36 @@ class FactView(Telling):
     data: dict[str, Any] = field(default_factory=dict)
 
 
-class TaskView(Telling):
-    """A task. ``attempts`` and ``facts`` are filled when one task is asked for in detail."""
+class WaitedTask(Telling):
+    """A task as a waiting person needs it: what changes while it goes its way."""
 
     id: str
-    account: str
     state: State
-    mode: Mode
     topic: str
-    created_at: str
-    batch: str | None = None
-    priority: int = 5
     attempt: int = 0
-    retry_count: int = 0
-    max_retries: int = 3
-    auto_approve: bool = True
     claimed_at: str | None = None
     run_at: str | None = None
     finished_at: str | None = None
-    deadline_at: str | None = None
+    expected_seconds: float | None = None
+    """How long such a task usually takes from its claim: the median of the latest ones; null without history."""
+    position: int | None = None
+    """Place in the queue, 1 is next; null unless pending."""
     error_kind: str | None = None
     error: str | None = None
+
+
+class TaskView(WaitedTask):
+    """A task. ``attempts`` and ``facts`` are filled when one task is asked for in detail."""
+
+    account: str
+    mode: Mode
+    created_at: str
+    batch: str | None = None
+    priority: int = 5
+    retry_count: int = 0
+    max_retries: int = 3
+    auto_approve: bool = True
+    deadline_at: str | None = None
     hint: str | None = None
     """What a person can do about it."""
     creator_task_id: str | None = None
@@ -215,10 +221,6 @@ class TaskView(Telling):
     published_at: str | None = None
     location: str | None = None
     """Where the first publication lies, when there is one."""
-    expected_seconds: float | None = None
-    """How long such a task usually takes from its claim: the median of the latest ones; null without history."""
-    position: int | None = None
-    """Place in the queue, 1 is next; null unless pending."""
     attempts: list[AttemptView] = field(default_factory=list)
     facts: list[FactView] = field(default_factory=list)
 
@@ -228,22 +230,6 @@ class TaskPage(Telling):
 
     tasks: list[TaskView]
     next: str | None = None
-
-
-class WaitedTask(Telling):
-    """A task as a waiting person needs it."""
-
-    id: str
-    state: State
-    topic: str
-    attempt: int = 0
-    claimed_at: str | None = None
-    run_at: str | None = None
-    finished_at: str | None = None
-    expected_seconds: float | None = None
-    position: int | None = None
-    error_kind: str | None = None
-    error: str | None = None
 
 
 class WaitReply(Telling):
@@ -391,9 +377,6 @@ class ConfigList(Telling):
     """The whole configuration in force."""
 
     config: list[ConfigEntry]
-
-
-# -------------------------------------------------------------------------------------------------------------- errors
 
 
 class Fault(Telling):
