@@ -200,7 +200,7 @@ class WaitedTask(Telling):
     error: str | None = None
 
 
-class TaskView(WaitedTask):
+class TaskView(WaitedTask, kw_only=True):
     """A task. ``attempts`` and ``facts`` are filled when one task is asked for in detail."""
 
     account: str
