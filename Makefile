@@ -15,6 +15,8 @@ DEV_STAMP := $(VENV)/.ready-to-test
 PINS := pyproject.toml constraints.txt
 # PIP_CONSTRAINT, unlike -c, also pins what pip fetches to build this project.
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+# worksteal: a few tests take as long as all others together; whoever is done takes over half of what is left.
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 .PHONY: help
 help: ## Print this help
@@ -40,13 +42,15 @@ shell: $(RUN_STAMP) ## Open a shell in which contenthubctl finds the daemon of `
 
 # ----------------------------------------------------------------------------------------------------------- prove it
 
+# The real content-creator, when it is not in the cache yet, compiles while the first tests run.
 .PHONY: test
 test: $(DEV_STAMP) ## Run every test on a real PostgreSQL and a real Redis-compatible server
-	@$(BIN)/python -m pytest -n $(JOBS) $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
+	@$(if $(ARGS),,$(BIN)/python -m tests.real.package >$(VENV)/real-package.log 2>&1 & )\
+	$(PYTEST) $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered) || failed=$$?; wait; exit $${failed:-0}
 
 .PHONY: test-real
 test-real: $(DEV_STAMP) ## Run only the tests on the real content-creator (needs node, npm, a C++ compiler)
-	@$(BIN)/python -m pytest tests/real $(ARGS)
+	@$(PYTEST) tests/real $(ARGS)
 
 .PHONY: check
 check: $(DEV_STAMP) ## Check style, types, imports and documents

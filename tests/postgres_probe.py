@@ -99,7 +99,6 @@ async def owner(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=CHECKOUT,
-        env=plain_environment(),
     )
     try:
         yield process

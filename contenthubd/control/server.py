@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -71,26 +72,26 @@ class ControlServer:
 def bind(path: Path, group: str = "") -> socket.socket:
     """A listening socket at ``path`` with its final mode, owner and group. StateDirectoryError, InvalidConfig."""
     gid = _gid(group)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    bound = False
     try:
         _clear(path)
+        return _bound(path, gid)
+    except OSError as error:
+        raise _unusable(path, error, group) from error
+
+
+def _bound(path: Path, gid: int | None) -> socket.socket:
+    with ExitStack() as undo:
+        listener = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         os.fchmod(listener.fileno(), 0o600)
         _at_address(path, listener.bind)
-        bound = True
+        undo.callback(path.unlink, missing_ok=True)
         if gid is not None:
             os.chown(path, -1, gid)
         os.chmod(path, MODE)
         listener.listen(BACKLOG)
         listener.setblocking(False)
-    except BaseException as error:
-        listener.close()
-        if bound:
-            path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _unusable(path, error, group) from error
-        raise
-    return listener
+        undo.pop_all()
+        return listener
 
 
 def _clear(path: Path) -> None:

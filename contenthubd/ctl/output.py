@@ -43,9 +43,9 @@ class Output:
         label = self.painted("Error:", "31;1", sys.stderr)
         print(f"{label} {printable(text)}", file=sys.stderr)
 
-    def painted(self, text: str, code: str | None, stream: TextIO = sys.stdout) -> str:
-        """The text in a colour where colours are wanted."""
-        return f"\x1b[{code}m{text}\x1b[0m" if code and self._colored(stream) else text
+    def painted(self, text: str, code: str | None, stream: TextIO | None = None) -> str:
+        """The text in a colour where colours are wanted, by default on stdout."""
+        return f"\x1b[{code}m{text}\x1b[0m" if code and self._colored(stream or sys.stdout) else text
 
     def one(self, thing: dict[str, Any], lines: Callable[[], Iterable[tuple[str, Any]]], name: str) -> None:
         """One object: labelled lines for people, JSON, or its name."""

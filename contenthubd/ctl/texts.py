@@ -38,7 +38,7 @@ Environment
   CONTENTHUBD_SOCKET     the daemon's control socket
   RUNTIME_DIRECTORY      else control.sock in there (set by systemd for services)
   CONTENTHUBD_STATE_DIR  else control.sock in there
-  XDG_STATE_HOME         else contenthubd/control.sock in there (~/.local/state)
+  XDG_STATE_HOME         else contenthubd/control.sock there (~/.local/state)
   NO_COLOR, FORCE_COLOR  colours never, always
   COLUMNS                width of tables, instead of the terminal's
 

@@ -15,13 +15,16 @@ from contenthubd.domain.errors import StateDirectoryError
 
 STOP = (signal.SIGTERM, signal.SIGINT)
 RELOAD = signal.SIGHUP
+MODE = 0o750
+ROOTS_MODE = 0o711
+"""PostgreSQL refuses to run as root; where no user namespace hides that, it runs as another user, who must get by."""
 
 
 @contextmanager
 def owned(directory: Path, new_id: UUID) -> Iterator[str]:
     """Lock the state directory and give its own id (made at first use); StateDirectoryError if it cannot be had."""
     try:
-        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        directory.mkdir(mode=ROOTS_MODE if os.geteuid() == 0 else MODE, parents=True, exist_ok=True)
         handle = os.open(directory / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as fault:
         raise StateDirectoryError(

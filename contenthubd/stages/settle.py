@@ -135,13 +135,14 @@ def decide(
             return base.write(TaskEvent.RELEASED, "creator_sick", facts=(fact,), kind=kind, cause=cause)
         case Interrupted():
             if died and task.deaths + 1 >= rules.poison_limit:
-                return _failed(base, Failed(ErrorKind.POISON, _POISON), rules, clock, died=True)
+                return _failed(base, Failed(ErrorKind.STOPPED, _CUT_OFF), rules, clock, died=True)
             fact = Fact("task_released", {"attempt": attempt, "cause": "died" if died else "stopped"})
             return base.write(TaskEvent.RELEASED, "interrupted", facts=(fact,), died=died)
         case _:
             assert_never(outcome)
 
 
+_CUT_OFF = "The daemon died while it called the creator."
 _POISON = "The daemon or the creator's worker died too often while working on this task."
 
 

@@ -20,7 +20,9 @@ ROUNDS = 6
 COUNT = 40
 BATCH = 10_000
 BATCHES = 3
-ROW = Table("bench", MetaData(), Column("id", Uuid, primary_key=True), Column("topic", Text), Column("at", DateTime(True)))
+ROW = Table(
+    "bench", MetaData(), Column("id", Uuid, primary_key=True), Column("topic", Text), Column("at", DateTime(True))
+)
 
 
 async def measure(folder: Path) -> list[Line]:

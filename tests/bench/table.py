@@ -41,7 +41,9 @@ def plain(lines: Sequence[Line]) -> str:
     """Columns for a terminal."""
     rows = [HEADS, *(line.cells for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def markdown(lines: Sequence[Line]) -> str:

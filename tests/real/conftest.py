@@ -1,4 +1,4 @@
-"""The real content-creator for the tests here: installed once, or one reason why it cannot be."""
+"""The real content-creator for the tests here: installed once, started anew for each of them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 
-from tests.real.package import Package, find_or_install, missing
+from tests.real.package import Package, find_or_install
 from tests.real.realrun import RealRun
 
 StartRun = Callable[..., Awaitable[RealRun]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These tests take longest, so they come first: side by side with all others, not after them."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
 @pytest.fixture(scope="session")
 def package() -> Package:
     """The installed package. All tests of a run share it, and a cache keeps it for the next run."""
-    reason = missing()
-    if reason is not None:
-        pytest.skip(f"the real content-creator cannot be installed here: {reason}")
     return find_or_install()
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from contenthubd.adapters.creator.creator import CommandCreator
 from contenthubd.adapters.postgres.accounts import PostgresAccounts
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.flights import PostgresFlights
@@ -47,7 +48,10 @@ MINUTE = timedelta(minutes=1)
 
 
 class House:
-    """One daemon's stages; a second House on the same database is another daemon (``run``), or the next one."""
+    """One daemon's stages; a second House on the same database is another daemon (``run``), or the next one.
+
+    ``real`` is asked instead of the scripted creator.
+    """
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class House:
         clock: ManualClock | None = None,
         creator: ScriptedCreator | None = None,
         *,
+        real: CommandCreator | None = None,
         tasks: PostgresTasks | None = None,
         run: str = "first",
         state_id: str = STATE_ID,
@@ -67,6 +72,7 @@ class House:
         self.database = database
         self.clock = clock or ManualClock()
         self.creator = creator or ScriptedCreator()
+        asked = real or self.creator
         self.owner = f"{state_id}/{run}"
         self.rung: Counter[Stage] = Counter()
         self.started: list[Task] = []
@@ -79,22 +85,22 @@ class House:
         rules = Rules(retry=POLICY, poison_limit=poison_limit, targets=targets)
         self.settle = Settle(self.tasks, self.clock, rules, self.slots, self.ring)
         self.attempts = Attempts(
-            self.creator, self.flights, self.settle, self.clock, self.slots, self.pause, self.ring, owner=self.owner
+            asked, self.flights, self.settle, self.clock, self.slots, self.pause, self.ring, owner=self.owner
         )
         self.heartbeat = Heartbeat(
             self.flights, self.clock, self.ring, owner=self.owner, instance=INSTANCE, length=LEASE
         )
         self.dispatch = Dispatch(
-            self.tasks, self.flights, self.queue, self.creator, self.clock, self.slots, self.pause,
+            self.tasks, self.flights, self.queue, asked, self.clock, self.slots, self.pause,
             lease=self.heartbeat.lease, start=self.started.append, sync_when_down=sync_when_down, refill=memory + 1,
         )  # fmt: skip
         self.poll = Poll(
-            self.tasks, self.flights, self.flights, self.creator, self.creator, self.settle, self.attempts, self.clock,
+            self.tasks, self.flights, self.flights, asked, asked, self.settle, self.attempts, self.clock,
             self.slots, instance=INSTANCE, interval=timedelta(seconds=30), abandon=timedelta(hours=1),
         )  # fmt: skip
         self.promote = Promote(self.tasks, self.queue, self.clock, self.ring)
         self.rescue = Rescue(
-            self.tasks, self.flights, self.creator, self.creator, self.settle, self.clock, self.slots, self.ring,
+            self.tasks, self.flights, asked, asked, self.settle, self.clock, self.slots, self.ring,
             lease=self.heartbeat.lease, state_id=state_id, every=LEASE / 2,
         )  # fmt: skip
         self.steer = Steer(self.tasks, self.queue, self.attempts, self.clock, self.ring)

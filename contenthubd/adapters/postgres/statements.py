@@ -2,6 +2,8 @@
 
 ``TASK`` is the one place that says how a row becomes a ``Task``. Priorities, turns and states are explained in
 schema.sql. State words come in as parameters or from the transition tables; none is written here as a guard.
+What is searched by a partial index does name its state: a parameter would hide the index from a prepared plan, and
+the search would cost more with every task that waits.
 """
 
 from typing import Final
@@ -17,6 +19,7 @@ TASK: Final = """
 
 # A batch of one account gets turns base, base + 1, …: base is behind the account's own last waiting task and never
 # before the first task that waits at all, so a newcomer joins the present round instead of overtaking everybody.
+# A batch whose key was used before makes nothing. Only what the database chose is told: the rest is known.
 SUBMIT: Final = text("""
     WITH input AS (
         SELECT * FROM unnest(
@@ -26,11 +29,15 @@ SUBMIT: Final = text("""
             CAST(:timeouts AS double precision[]), CAST(:keys AS text[])
         ) WITH ORDINALITY AS one (id, mode, topic, requirements, keywords, min_chars, max_chars, priority,
                                   auto_approve, max_retries, timeout_seconds, idempotency_key, place)
+    ), batched AS (
+        INSERT INTO batch (id, account_id, idempotency_key, created_at)
+        SELECT CAST(:batch AS uuid), :account, CAST(:batch_key AS text), :now WHERE CAST(:batch AS uuid) IS NOT NULL
+        ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id
     ), base AS (
         SELECT lane.priority, greatest(
             coalesce((SELECT max(turn) + 1 FROM task WHERE account_id = :account AND priority = lane.priority
-                      AND state = :pending), 0),
-            coalesce((SELECT turn FROM task WHERE priority = lane.priority AND state = :pending
+                      AND state = 'pending'), 0),
+            coalesce((SELECT turn FROM task WHERE priority = lane.priority AND state = 'pending'
                       ORDER BY turn LIMIT 1), 0)) AS turn
         FROM (SELECT DISTINCT priority FROM input) AS lane
     ), made AS (
@@ -40,12 +47,14 @@ SUBMIT: Final = text("""
                coalesce(string_to_array(nullif(keywords, ''), ','), '{}'), min_chars, max_chars, priority,
                base.turn + row_number() OVER (PARTITION BY priority ORDER BY place) - 1,
                auto_approve, max_retries, timeout_seconds, idempotency_key, :now
-        FROM input JOIN base USING (priority) ORDER BY place
+        FROM input JOIN base USING (priority)
+        WHERE CAST(:batch AS uuid) IS NULL OR EXISTS (SELECT 1 FROM batched) ORDER BY place
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-        RETURNING id
+        RETURNING id, turn, sequence
+    ), told AS (
+        INSERT INTO fact (at, name, task_id) SELECT :now, 'task_submitted', id FROM made
     )
-    INSERT INTO fact (at, name, task_id) SELECT :now, 'task_submitted', id FROM made
-    RETURNING task_id
+    SELECT made.id, made.turn, made.sequence, account.name AS account FROM made, account WHERE account.id = :account
 """)
 
 SUBMITTED: Final = text(f"""
@@ -54,11 +63,6 @@ SUBMITTED: Final = text(f"""
        OR (task.account_id = :account AND task.idempotency_key = ANY(CAST(:keys AS text[])))
     ORDER BY task.sequence
 """)  # noqa: S608 - only our own column list is put in
-
-SUBMIT_BATCH: Final = text("""
-    INSERT INTO batch (id, account_id, idempotency_key, created_at) VALUES (:id, :account, :key, :now)
-    ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-""")
 
 BATCH_OF_KEY: Final = text(f"""
     SELECT {TASK} FROM batch JOIN task ON task.batch_id = batch.id JOIN account ON account.id = task.account_id
@@ -95,7 +99,7 @@ CLAIM: Final = text(f"""
 # submitted meanwhile would join that round.
 _PRESENT_TURN: Final = """
     turn = greatest(turn, coalesce((SELECT turn FROM task AS other WHERE other.priority = task.priority
-                                    AND other.state = :pending ORDER BY turn LIMIT 1), 0))
+                                    AND other.state = 'pending' ORDER BY turn LIMIT 1), 0))
 """
 
 PROMOTE: Final = text(f"""

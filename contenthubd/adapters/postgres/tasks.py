@@ -24,22 +24,17 @@ class PostgresTasks:
 
     async def submit(self, tasks: Sequence[NewTask], batch: NewBatch | None) -> list[Task]:
         """All tasks belong to one account; see the port."""
-        async with self._database.transaction() as connection:
-            if batch is not None:
-                values = {"id": batch.batch_id, "account": batch.account_id, "key": batch.idempotency_key}
-                made = await connection.execute(sql.SUBMIT_BATCH, values | {"now": batch.created_at})
-                if made.rowcount == 0:
-                    found = await connection.execute(
-                        sql.BATCH_OF_KEY, {"account": batch.account_id, "key": batch.idempotency_key}
-                    )
-                    return [as_task(row) for row in found]
-            await connection.execute(sql.SUBMIT, _submit_values(tasks))
-            keys = [task.idempotency_key for task in tasks if task.idempotency_key is not None]
-            rows = await connection.execute(
-                sql.SUBMITTED,
-                {"ids": [task.task_id for task in tasks], "account": tasks[0].account_id, "keys": keys},
-            )
-            return _in_order(tasks, rows.all())
+        made = {row.id: row for row in await self._database.rows(sql.SUBMIT, **_submit_values(tasks, batch))}
+        if len(made) == len(tasks):
+            return [_as_made(task, made[task.task_id]) for task in tasks]
+        if batch is not None and batch.idempotency_key is not None and not made:
+            rows = await self._database.rows(sql.BATCH_OF_KEY, account=batch.account_id, key=batch.idempotency_key)
+            if rows:
+                return [as_task(row) for row in rows]
+        keys = [task.idempotency_key for task in tasks if task.idempotency_key is not None]
+        ids = [task.task_id for task in tasks]
+        rows = await self._database.rows(sql.SUBMITTED, ids=ids, account=tasks[0].account_id, keys=keys)
+        return _in_order(tasks, rows)
 
     async def waiting(self, limit: int, modes: Collection[Mode]) -> list[tuple[UUID, Rank]]:
         """See the port."""
@@ -139,6 +134,31 @@ def as_task(row: Row[Any], run_as: Mapping[Mode, Mode] | None = None) -> Task:
     )
 
 
+def _as_made(task: NewTask, row: Row[Any]) -> Task:
+    """A task that was just inserted: what was handed in, and what the database chose."""
+    return Task(
+        task_id=task.task_id,
+        account_id=task.account_id,
+        account=row.account,
+        batch_id=task.batch_id,
+        state=TaskState.PENDING,
+        mode=task.mode,
+        topic=task.topic,
+        requirements=task.requirements,
+        keywords=task.keywords,
+        min_chars=task.min_chars,
+        max_chars=task.max_chars,
+        rank=Rank(task.priority, row.turn, row.sequence),
+        auto_approve=task.auto_approve,
+        max_retries=task.max_retries,
+        timeout=task.timeout,
+        attempt=0,
+        retry_count=0,
+        deaths=0,
+        created_at=task.created_at,
+    )
+
+
 def _in_order(tasks: Sequence[NewTask], rows: Sequence[Row[Any]]) -> list[Task]:
     """One answer for each task asked for, in that order: its own row, or the one that used its key before."""
     by_id = {row.id: row for row in rows}
@@ -150,10 +170,11 @@ def _ranked(row: Row[Any]) -> tuple[UUID, Rank]:
     return row.id, Rank(row.priority, row.turn, row.sequence)
 
 
-def _submit_values(tasks: Sequence[NewTask]) -> dict[str, Any]:
+def _submit_values(tasks: Sequence[NewTask], batch: NewBatch | None) -> dict[str, Any]:
     return {
         "account": tasks[0].account_id,
-        "batch": tasks[0].batch_id,
+        "batch": batch.batch_id if batch else None,
+        "batch_key": batch.idempotency_key if batch else None,
         "now": tasks[0].created_at,
         "pending": TaskState.PENDING,
         "ids": [task.task_id for task in tasks],

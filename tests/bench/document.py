@@ -1,0 +1,59 @@
+"""docs/benchmarks.md, written anew by each complete run."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.bench.place import cores
+from tests.bench.table import Line, markdown
+
+HEAD = """# Benchmarks
+
+Made by `make bench` on {date}, on a virtual machine with {cores} cores{load}; the private PostgreSQL with its default
+durability. Each measure is taken in turn with its reference, and the numbers are medians: compare the ratios, not
+the absolute numbers, which drift from machine to machine. A target that is missed is told, it fails nothing.
+"""
+SECTIONS: Mapping[str, tuple[str, str]] = {
+    "throughput": (
+        "Throughput",
+        "A creator that takes no time, sync mode, five at once. The reference runs the same two commands of each task "
+        "(create, result) in the same way and records nothing; ours also claims, settles, stores attempt, content, "
+        "pool entry and facts, and publishes meanwhile.",
+    ),
+    "submit": (
+        "Submitting",
+        "One request after another over the Unix socket, tasks recorded durably with their facts, against inserting "
+        "one short row into a table with one index on the same server.",
+    ),
+    "dispatch": (
+        "Dispatch on an idle system",
+        "From the client's request to the first instruction of the creator's process, which writes the time down "
+        "itself. Two durable commits lie in between: the task, and the claim.",
+    ),
+    "idle": (
+        "Idle",
+        "Started on an existing database, after fifty tasks, with its connections open. PSS counts shared pages once.",
+    ),
+    "cli": ("Command line", "A whole process: start, ask, print, end."),
+    "makespan": (
+        "Polling, in virtual time",
+        "The real stages on a real PostgreSQL with a moved clock and a creator that needs exactly its time; nothing "
+        "is known about durations when the run begins. Polling every 30 s is computed for comparison (articles of "
+        "exactly 240 s happen to end on its beat).",
+    ),
+    "plan": (
+        "The plan's own numbers",
+        "One run of the daemon with the bundled simulator in async mode, worker included. Articles an hour follow "
+        "from how long one takes: with five places, 240 s each can never be more than 75.",
+    ),
+}
+
+
+def write(path: Path, found: Mapping[str, Sequence[Line]], load: float) -> None:
+    """Every section that was measured; ``load`` is what others kept the machine busy with when it began."""
+    busy = f" (busy with other work: load {load:.1f} at the start)" if load > 1 else ""
+    parts = [HEAD.format(date=f"{datetime.now(UTC):%Y-%m-%d}", cores=cores(), load=busy)]
+    for name, lines in found.items():
+        title, text = SECTIONS[name]
+        parts.append(f"## {title}\n\n{text}\n\n{markdown(lines)}\n")
+    path.write_text("\n".join(parts), encoding="utf-8")

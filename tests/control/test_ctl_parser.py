@@ -1,0 +1,121 @@
+"""The command line by itself: examples, suggestions, documentation."""
+
+import re
+import shlex
+
+import pytest
+
+from contenthubd.ctl.arguments import Parser, leaves, parse, seconds
+from contenthubd.ctl.commands import _COMMANDS, HELP_TOPICS
+from contenthubd.ctl.failure import USAGE, Failure
+from contenthubd.ctl.main import build_parser, main
+from contenthubd.ctl.texts import TEXTS
+from tests.running import CHECKOUT
+
+LEAVES = list(leaves(build_parser()))
+DOCS = (CHECKOUT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def examples(leaf: Parser) -> list[str]:
+    return re.findall(r"^  contenthubctl (.*)$", leaf.epilog or "", re.MULTILINE)
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.prog)
+def test_every_command_has_two_examples_that_parse(leaf: Parser) -> None:
+    assert len(examples(leaf)) == 2
+    for example in examples(leaf):
+        words = shlex.split(example.partition(" >")[0])
+        args = parse(build_parser(), words)
+        assert args.leaf.prog == leaf.prog
+        quick = parse(__import__("contenthubd.ctl.commands", fromlist=["x"]).build_parser(frozenset(words)), words)
+        assert {k: v for k, v in vars(quick).items() if k != "leaf"} == {
+            k: v for k, v in vars(args).items() if k != "leaf"
+        }
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.prog)
+def test_every_command_and_option_is_documented(leaf: Parser) -> None:
+    section = re.search(rf"^### `{re.escape(leaf.prog)}`$(.*?)(?=^##)", DOCS + "\n##", re.MULTILINE | re.DOTALL)
+    assert section, f"docs/cli.md has no section for {leaf.prog}"
+    common = {option for action in LEAVES[0]._actions for option in action.option_strings} & {
+        option for one in LEAVES for option in one.options()
+    }
+    shared = common.intersection(*(one.options() for one in LEAVES))
+    for option in set(leaf.options()) - shared:
+        assert f"`{option}" in section[1], f"docs/cli.md does not tell about {leaf.prog} {option}"
+    for option in shared - {"-h", "--help"}:
+        assert f"`{option}" in DOCS
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.prog)
+def test_help_is_shown(leaf: Parser, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*leaf.prog.split()[1:], "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "examples:" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        (["contnet"], "Did you mean 'content'?"),
+        (["task", "lst"], "Did you mean 'list'?"),
+        (["task", "list", "--staus", "failed"], "Did you mean '--status'?"),
+        (["task", "list", "--status", "fialed"], "Did you mean 'failed'?"),
+        (["--jsno", "task", "list"], "Did you mean '--json'?"),
+        (["task", "status"], "See: contenthubctl task status --help"),
+        ([], "See: contenthubctl --help"),
+        (["help", "exit-code"], "Did you mean 'exit-codes'?"),
+        (["task", "list", "--since", "yesterday"], "See: contenthubctl task list --help"),
+        (["content", "generate", "--account", "a", "--topic", "t", "--sync", "--async"], "generate --help"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_nearest(
+    words: list[str], fix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == USAGE
+    shown = capsys.readouterr()
+    assert fix in shown.err
+    assert shown.out == ""
+    assert shown.err.startswith("Error: ")
+
+
+def test_options_may_stand_before_and_after() -> None:
+    for words in (["--json", "task", "list"], ["task", "--json", "list"], ["task", "list", "--json"]):
+        assert parse(build_parser(), words).output == "json"
+
+
+@pytest.mark.parametrize(("text", "value"), [("90", 90), ("1.5s", 1.5), ("15m", 900), ("24h", 86_400), ("7d", 604_800)])
+def test_durations(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("topic", HELP_TOPICS)
+def test_help_topics_fit_a_terminal(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", topic]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert set(TEXTS) == set(HELP_TOPICS)
+
+
+def test_the_help_text_tells_every_exit_code() -> None:
+    from contenthubd.ctl import failure
+
+    codes = {value for name, value in vars(failure).items() if name.isupper() and isinstance(value, int)}
+    assert codes == {int(code) for code in re.findall(r"^ +(\d+)  ", TEXTS["exit-codes"], re.MULTILINE)}
+
+
+def test_every_noun_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    for name in _COMMANDS:
+        assert re.search(rf"^    {name}\b", shown, re.MULTILINE)
+
+
+def test_a_failure_says_each_thing_once() -> None:
+    failure = Failure("It broke.", why="It is old.", fix="Buy one.", faults=[(0, "It broke."), (1, "It rusts.")])
+    assert failure.text() == "It broke.\n  - It rusts.\n  why: It is old.\n  fix: Buy one."

@@ -1,0 +1,35 @@
+"""The wire against what is on both sides of it: the domain, and contenthubctl, which does not import it."""
+
+import dataclasses
+from typing import get_args
+
+from contenthubd.control import wire
+from contenthubd.ctl import batchfile, commands, listing, progress, watch
+from contenthubd.domain import content, request, task
+
+
+def test_the_words_are_those_of_the_domain() -> None:
+    assert set(get_args(wire.State)) == {state.value for state in task.TaskState}
+    assert set(get_args(wire.ReviewState)) == {state.value for state in content.ContentState}
+    assert set(get_args(wire.Mode)) == {mode.value for mode in task.Mode}
+
+
+def test_a_request_has_the_same_fields_and_defaults_inside() -> None:
+    inside = {field.name: field.default for field in dataclasses.fields(request.Request)}
+    outside = {name: getattr(wire.TopicRequest(topic=""), name) for name in wire.TopicRequest.__struct_fields__}
+    assert inside.keys() == outside.keys()
+    told = {name: value for name, value in inside.items() if name not in ("topic", "keywords")}
+    assert told == {name: outside[name] for name in told}
+
+
+def test_contenthubctl_knows_the_words() -> None:
+    assert set(commands.STATES) == set(get_args(wire.State)) == set(progress.ORDER)
+    assert set(commands.REVIEW_STATES) == set(get_args(wire.ReviewState))
+    assert {state.value for state in task.FINAL} == progress.FINAL
+
+
+def test_contenthubctl_knows_the_limits_and_fields() -> None:
+    assert listing.PAGE == wire.MAX_PAGE
+    assert watch.POLL_SECONDS == wire.MAX_WAIT_SECONDS
+    assert set(batchfile.FIELDS) == set(wire.TopicRequest.__struct_fields__)
+    assert set(batchfile.CSV_COLUMNS) < set(batchfile.FIELDS)
