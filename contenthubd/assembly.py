@@ -56,23 +56,41 @@ class Identity:
         return f"{self.state_id}/{self.run_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every stage is built on."""
+
+    config: Config
+    clock: Clock
+    identity: Identity
+    wake: Wake
+    draining: Callable[[], bool]
+    tasks: PostgresTasks
+    flights: PostgresFlights
+    queue: MemoryQueue
+    creator: CommandCreator
+    slots: Slots
+    pause: Pause
+
+    @property
+    def lease_length(self) -> timedelta:
+        """How long a claim holds without a heartbeat."""
+        return timedelta(seconds=self.config.tasks.lease_seconds)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
     """Everything that was put together."""
 
-    creator: CommandCreator
+    base: Base
     images: HttpImages
-    queue: MemoryQueue
     accounts: PostgresAccounts
-    flights: PostgresFlights
     views: PostgresViews
-    slots: Slots
     settle: Settle
     submit: Submit
     steer: Steer
     review: Review
     attempts: Attempts
-    pause: Pause
     poll: Poll
     ticks: dict[Stage, Tick]
 
@@ -96,33 +114,45 @@ def defaults_of(config: Config) -> Defaults:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What every stage is built on."""
-
-    config: Config
-    clock: Clock
-    identity: Identity
-    wake: Wake
-    draining: Callable[[], bool]
-    tasks: PostgresTasks
-    flights: PostgresFlights
-    queue: MemoryQueue
-    creator: CommandCreator
-    slots: Slots
-    pause: Pause
-
-    @property
-    def lease_length(self) -> timedelta:
-        """How long a claim holds without a heartbeat."""
-        return timedelta(seconds=self.config.tasks.lease_seconds)
-
-
 def assemble(
     config: Config, database: Database, clock: Clock, identity: Identity, wake: Wake, *, draining: Callable[[], bool]
 ) -> Assembly:
     """Build every part; raises StateDirectoryError if a directory cannot be used."""
-    base = Base(
+    base = _base(config, database, clock, identity, wake, draining)
+    accounts = PostgresAccounts(database)
+    pool = PostgresPublications(database, config.state_dir / "images")
+    images = _image_source(config)
+    settle = Settle(base.tasks, clock, rules_of(config), base.slots, wake)
+    attempts = _attempts(base, settle)
+    heartbeat = _heartbeat(base)
+    poll = _poll(base, settle, attempts)
+    return Assembly(
+        base=base,
+        images=images,
+        accounts=accounts,
+        views=PostgresViews(database),
+        settle=settle,
+        submit=Submit(base.tasks, accounts, base.queue, clock, defaults_of(config), wake),
+        steer=Steer(base.tasks, base.queue, attempts, clock, wake),
+        review=Review(pool, clock, wake, targets=(DIRECTORY_TARGET,)),
+        attempts=attempts,
+        poll=poll,
+        ticks={
+            Stage.HEARTBEAT: heartbeat.tick,
+            Stage.RESCUE: _rescue(base, heartbeat, settle).tick,
+            Stage.PROMOTE: Promote(base.tasks, base.queue, clock, wake).tick,
+            Stage.DISPATCH: _dispatch(base, heartbeat, attempts).tick,
+            Stage.POLL: poll.tick,
+            Stage.FETCH: _fetch(base, PostgresImages(database), images).tick,
+            Stage.PUBLISH: _publish(base, pool).tick,
+        },
+    )
+
+
+def _base(
+    config: Config, database: Database, clock: Clock, identity: Identity, wake: Wake, draining: Callable[[], bool]
+) -> Base:
+    return Base(
         config,
         clock,
         identity,
@@ -134,38 +164,6 @@ def assemble(
         creator=CommandCreator(_creator_settings(config), clock),
         slots=Slots(config.tasks.max_concurrent, wake),
         pause=Pause(clock),
-    )
-    accounts = PostgresAccounts(database)
-    pool = PostgresPublications(database, config.state_dir / "images")
-    images = _image_source(config)
-    settle = Settle(base.tasks, clock, rules_of(config), base.slots, wake)
-    attempts = _attempts(base, settle)
-    heartbeat = _heartbeat(base)
-    poll = _poll(base, settle, attempts)
-    return Assembly(
-        creator=base.creator,
-        images=images,
-        queue=base.queue,
-        accounts=accounts,
-        flights=base.flights,
-        views=PostgresViews(database),
-        slots=base.slots,
-        settle=settle,
-        submit=Submit(base.tasks, accounts, base.queue, clock, defaults_of(config), wake),
-        steer=Steer(base.tasks, base.queue, attempts, clock, wake),
-        review=Review(pool, clock, wake, targets=(DIRECTORY_TARGET,)),
-        attempts=attempts,
-        pause=base.pause,
-        poll=poll,
-        ticks={
-            Stage.HEARTBEAT: heartbeat.tick,
-            Stage.RESCUE: _rescue(base, heartbeat, settle).tick,
-            Stage.PROMOTE: Promote(base.tasks, base.queue, clock, wake).tick,
-            Stage.DISPATCH: _dispatch(base, heartbeat, attempts).tick,
-            Stage.POLL: poll.tick,
-            Stage.FETCH: _fetch(base, PostgresImages(database), images).tick,
-            Stage.PUBLISH: _publish(base, pool).tick,
-        },
     )
 
 

@@ -32,7 +32,7 @@ from contenthubd.ports import Clock, Stage
 from contenthubd.runtime import lifecycle
 from contenthubd.runtime.loop import Loop
 
-SETTLE_SECONDS: Final = 10
+SETTLE_SECONDS: Final = 25
 RESTART_PAUSE_SECONDS: Final = 1
 LIVE_KEYS: Final = frozenset(
     {
@@ -96,7 +96,7 @@ class Daemon:
             await door.start()
             stages.start_soon(self._listen, parts)
             stages.start_soon(self._mind_database, embedded)
-            stages.start_soon(parts.creator.run)
+            stages.start_soon(parts.base.creator.run)
             for loop in self._loops.values():
                 stages.start_soon(loop.run)
             lifecycle.notify("READY=1")
@@ -129,11 +129,11 @@ class Daemon:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._cut_short, soft)
                 async with anyio.create_task_group() as ending:
-                    ending.start_soon(parts.creator.stop, grace)
+                    ending.start_soon(parts.base.creator.stop, grace)
                     ending.start_soon(self._attempts_ended, parts)
                 group.cancel_scope.cancel()
         parts.attempts.interrupt_all()
-        await parts.creator.stop(timedelta())
+        await parts.base.creator.stop(timedelta())
         parts.poll.stopping = True
         with anyio.move_on_after(SETTLE_SECONDS):
             await self._loops[Stage.POLL].once()
@@ -212,13 +212,13 @@ class Daemon:
 
     @asynccontextmanager
     async def _creator_and_images(self, parts: Assembly) -> AsyncIterator[None]:
-        await parts.creator.start()
+        await parts.base.creator.start()
         await parts.images.start()
         try:
             yield
         finally:
             with anyio.CancelScope(shield=True):
-                await parts.creator.stop(timedelta())
+                await parts.base.creator.stop(timedelta())
                 await parts.images.close()
 
     def _application(self, parts: Assembly, health: Health) -> Application:
@@ -230,12 +230,12 @@ class Daemon:
                 parts.submit,
                 parts.steer,
                 parts.views,
-                parts.flights,
+                parts.base.flights,
                 search,
                 watch,
                 self._clock,
-                parts.slots,
-                parts.queue.count,
+                parts.base.slots,
+                parts.base.queue.count,
             ),
             contents=ContentDesk(parts.review, parts.views, search),
             accounts=AccountDesk(parts.accounts, self._clock),

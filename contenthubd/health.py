@@ -46,7 +46,7 @@ class Health:
         if unreachable:
             hint = "Work goes on by itself when PostgreSQL is back."
             faults.append(wire.HealthFault(part="database", what=unreachable, hint=hint))
-        sick = self._parts.pause.sick
+        sick = self._parts.base.pause.sick
         if sick is not None:
             faults.append(wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint))
         for loop in self._loops.values():
@@ -62,11 +62,11 @@ class Health:
                 "reachable": not unreachable,
                 "pid": self._embedded.pid if self._embedded else None,
             },
-            queue={"kind": "memory", "waiting": await self._parts.queue.count()},
-            creator=self._parts.creator.health(),
+            queue={"kind": "memory", "waiting": await self._parts.base.queue.count()},
+            creator=self._parts.base.creator.health(),
             pipeline={
-                "slots_used": self._parts.slots.used,
-                "slots_total": self._parts.slots.total,
+                "slots_used": self._parts.base.slots.used,
+                "slots_total": self._parts.base.slots.total,
                 "attempts_running": self._parts.attempts.running,
             },
             faults=faults,

@@ -132,7 +132,7 @@ def decide(
             return _failed(base, Failed(ErrorKind.CREATE_UNANSWERED, cause), rules, clock, died=died)
         case Sick(kind, cause):
             fact = Fact("task_released", {"attempt": attempt, "kind": kind, "cause": cause})
-            return base.write(TaskEvent.RELEASED, "creator_sick", facts=(fact,), kind=kind, cause=cause)
+            return base.write(TaskEvent.RELEASED, "creator_sick", facts=(fact,), failed=Failed(kind, cause))
         case Interrupted():
             if died and task.deaths + 1 >= rules.poison_limit:
                 return _failed(base, Failed(ErrorKind.STOPPED, _CUT_OFF), rules, clock, died=True)
@@ -167,8 +167,6 @@ class _Base:
         died: bool = False,
         run_at: datetime | None = None,
         creator_task_id: str | None = None,
-        kind: ErrorKind | None = None,
-        cause: str | None = None,
         failed: Failed | None = None,
         content: NewContent | None = None,
         creator_ended_at: datetime | None = None,
@@ -189,8 +187,8 @@ class _Base:
             outcome=outcome,
             run_at=run_at,
             creator_task_id=creator_task_id or (failed.creator_task_id if failed else None),
-            error_kind=failed.kind if failed else kind,
-            error=failed.cause if failed else cause,
+            error_kind=failed.kind if failed else None,
+            error=failed.cause if failed else None,
             exit_code=failed.exit_code if failed else None,
             stderr_tail=failed.stderr_tail if failed else "",
             creator_ended_at=creator_ended_at,

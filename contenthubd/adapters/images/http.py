@@ -202,7 +202,8 @@ def _failure(url: str, error: Exception) -> FetchFailed:
         case aiohttp.ClientConnectorError(os_error=ForbiddenAddress()):
             return FetchFailed(
                 f"{_shown(url)} leads to an address inside a private network, which "
-                "[images] allow_private_addresses does not allow.", final=True,
+                "[images] allow_private_addresses does not allow.",
+                final=True,
             )
         case aiohttp.TooManyRedirects():
             return FetchFailed(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times.", final=True)
@@ -262,6 +263,7 @@ def _sweep(root: Path) -> None:
             leftover.unlink()
     except OSError as error:
         raise StateDirectoryError(
-            f"The image directory {root} cannot be cleaned.", why=f"{error.strerror} ({error.filename}).",
+            f"The image directory {root} cannot be cleaned.",
+            why=f"{error.strerror} ({error.filename}).",
             fix="Let the daemon's user write there.",
         ) from error
