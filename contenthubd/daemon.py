@@ -199,16 +199,21 @@ class Daemon:
                     await embedded.stop()
 
     async def _mind_database(self, embedded: EmbeddedPostgres | None) -> None:
-        """Start the private PostgreSQL again whenever it ends by itself."""
+        """Start the private PostgreSQL again whenever it ends by itself; its address stays what it was."""
         while embedded is not None:
-            code = await embedded.wait()
-            log.error("database_ended", exit_code=code)
-            try:
-                await embedded.start()
-                log.info("database_restarted")
-            except ContentHubError as fault:
-                log.error("database_not_started", error=str(fault))
+            log.error("database_ended", exit_code=await embedded.wait())
+            while not await self._database_restarted(embedded):
                 await anyio.sleep(RESTART_PAUSE_SECONDS)
+
+    async def _database_restarted(self, embedded: EmbeddedPostgres) -> bool:
+        await embedded.stop()
+        try:
+            await embedded.start()
+        except ContentHubError as fault:
+            log.error("database_not_started", error=str(fault))
+            return False
+        log.info("database_restarted")
+        return True
 
     @asynccontextmanager
     async def _creator_and_images(self, parts: Assembly) -> AsyncIterator[None]:

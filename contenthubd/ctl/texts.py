@@ -36,7 +36,7 @@ on a terminal; elsewhere each change is one line.""",
     "environment": """\
 Environment
   CONTENTHUBD_SOCKET     the daemon's control socket
-  RUNTIME_DIRECTORY      else control.sock in there (set by systemd for services)
+  RUNTIME_DIRECTORY      else control.sock in there (systemd sets it)
   CONTENTHUBD_STATE_DIR  else control.sock in there
   XDG_STATE_HOME         else contenthubd/control.sock there (~/.local/state)
   NO_COLOR, FORCE_COLOR  colours never, always

@@ -8,7 +8,7 @@ from tests.bench import instant, place
 from tests.bench.table import Line, middle, quantile
 from tests.running import RunningDaemon
 
-COUNT = 80
+COUNT = 60
 PAUSE_SECONDS = 0.03
 
 

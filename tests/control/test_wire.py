@@ -1,11 +1,16 @@
 """The wire against what is on both sides of it: the domain, and contenthubctl, which does not import it."""
 
 import dataclasses
+import re
 from typing import get_args
 
+from msgspec import Struct
+
 from contenthubd.control import wire
+from contenthubd.control.routes import ROUTES
 from contenthubd.ctl import batchfile, commands, listing, progress, watch
 from contenthubd.domain import content, request, task
+from tests.running import CHECKOUT
 
 
 def test_the_words_are_those_of_the_domain() -> None:
@@ -33,3 +38,13 @@ def test_contenthubctl_knows_the_limits_and_fields() -> None:
     assert watch.POLL_SECONDS == wire.MAX_WAIT_SECONDS
     assert set(batchfile.FIELDS) == set(wire.TopicRequest.__struct_fields__)
     assert set(batchfile.CSV_COLUMNS) < set(batchfile.FIELDS)
+
+
+def test_every_route_and_field_is_documented() -> None:
+    text = (CHECKOUT / "docs" / "http-api.md").read_text(encoding="utf-8")
+    for route in ROUTES:
+        path = route.path.replace("{fragment}", "{id}")
+        assert f"{route.method} {path}" in text
+    kinds = [kind for kind in vars(wire).values() if isinstance(kind, type) and issubclass(kind, Struct)]
+    fields = {name for kind in kinds for name in getattr(kind, "__struct_fields__", ())}
+    assert {name for name in fields if not re.search(rf"[`\"?]{name}[`\"=]", text)} == set()

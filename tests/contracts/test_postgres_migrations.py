@@ -1,0 +1,127 @@
+"""The tables: schema.sql says what the migrations make, and an upgrade is safe whoever starts it, and how often."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.migrate import MIGRATIONS, NEWEST, upgrade, version
+from contenthubd.domain.errors import StateDirectoryError
+from tests.postgres_server import TestServer
+
+SCHEMA = Path(__file__).resolve().parents[2] / "schema.sql"
+CATALOGS = {
+    "columns": """
+        SELECT table_name, column_name, ordinal_position, column_default, is_nullable, data_type, udt_name,
+               is_identity, identity_generation
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+    """,
+    "constraints": """
+        SELECT conrelid::regclass::text AS on_table, conname, contype, convalidated, pg_get_constraintdef(oid) AS definition
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+          AND conrelid::regclass::text <> 'alembic_version'
+    """,
+    "indexes": """
+        SELECT tablename, indexname, indexdef FROM pg_indexes
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    """,
+    "other things": """
+        SELECT relname, relkind::text FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relname !~ '^alembic_version'
+    """,
+    "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    "triggers": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal",
+    "extensions": "SELECT extname FROM pg_extension",
+}
+
+
+@pytest.fixture
+async def empty(postgres: TestServer) -> AsyncIterator[Database]:
+    """A database without any table."""
+    url = await postgres.fresh_database("template0")
+    database = Database(url)
+    yield database
+    await database.close()
+    await postgres.drop(url)
+
+
+async def catalog(database: Database) -> dict[str, list[Any]]:
+    """All that makes the shape of a database, in a stable order."""
+    return {
+        name: sorted(str(tuple(row)) for row in await database.rows(text(statement)))
+        for name, statement in CATALOGS.items()
+    }
+
+
+async def run_schema(url: str) -> None:
+    """schema.sql, as an administrator would run it."""
+    parts = make_url(url)
+    connection = await asyncpg.connect(
+        host=str(parts.query["host"]), user=parts.username, database=parts.database, ssl=False
+    )
+    try:
+        await connection.execute(SCHEMA.read_text(encoding="utf-8"))
+    finally:
+        await connection.close(timeout=10)
+
+
+async def test_schema_sql_is_what_the_migrations_make(empty: Database, database: Database) -> None:
+    await run_schema(empty.url)
+    by_hand, migrated = await catalog(empty), await catalog(database)
+    for name in CATALOGS:
+        assert by_hand[name] == migrated[name], name
+    assert len(migrated["columns"]) > 80
+    assert len(migrated["constraints"]) > 40
+
+
+async def test_an_upgrade_twice_does_nothing(empty: Database) -> None:
+    assert await version(empty) is None
+    assert await upgrade(empty)
+    assert await version(empty) == NEWEST
+    before = await catalog(empty)
+    assert not await upgrade(empty)
+    assert await catalog(empty) == before
+
+
+async def test_an_upgrade_keeps_the_rows(empty: Database) -> None:
+    await upgrade(empty)
+    await empty.changed(text("INSERT INTO account (id, name, created_at) VALUES (gen_random_uuid(), 'demo', now())"))
+    await upgrade(empty)
+    assert (await empty.first(text("SELECT name FROM account"))) == ("demo",)
+
+
+async def test_five_upgrades_at_once_on_an_empty_database(empty: Database) -> None:
+    daemons = [Database(empty.url, pool_size=1) for _ in range(5)]
+    await asyncio.gather(*(upgrade(daemon) for daemon in daemons))
+    for daemon in daemons:
+        await daemon.close()
+    assert await version(empty) == NEWEST
+    assert await empty.first(text("SELECT count(*) FROM alembic_version")) == (1,)
+
+
+async def test_a_newer_database_is_refused_and_left_alone(empty: Database) -> None:
+    await upgrade(empty)
+    await empty.changed(text("UPDATE alembic_version SET version_num = '9999'"))
+    before = await catalog(empty)
+    with pytest.raises(StateDirectoryError, match="version 9999") as caught:
+        await upgrade(empty)
+    assert caught.value.fix
+    assert await catalog(empty) == before
+    assert await version(empty) == "9999"
+
+
+async def test_a_version_table_without_a_version_is_an_empty_database(empty: Database) -> None:
+    await empty.changed(text("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)"))
+    assert await version(empty) is None
+    assert await upgrade(empty)
+    assert await version(empty) == NEWEST
+
+
+def test_the_newest_version_is_the_last_migration() -> None:
+    assert max(path.stem for path in (MIGRATIONS / "versions").glob("*.py")).partition("_")[0] == NEWEST

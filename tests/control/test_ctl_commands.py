@@ -1,0 +1,227 @@
+"""contenthubctl as a process against a door: what it prints, where, and its exit code."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from contenthubd.ctl.client import Client, socket_path
+from contenthubd.ctl.failure import CONFLICT, DEGRADED, FAILED, NOT_FOUND, OK, PERMISSION, UNREACHABLE, USAGE, Failure
+from contenthubd.domain.task import TaskState
+from tests.control.conftest import Door
+
+
+async def test_a_task_from_submit_to_status(door: Door) -> None:
+    made = await door.ctl("content", "generate", "--account", "studio", "--topic", "京都的秋天", "-o", "name")
+    assert made.code == OK
+    task_id = made.out.strip()
+    assert f"contenthubctl task wait {task_id[-8:]}" in made.err
+
+    for fragment in (task_id, task_id[:13], task_id[-8:], task_id.replace("-", "").upper()):
+        shown = await door.ctl("task", "status", fragment, "--json")
+        assert json.loads(shown.out)["topic"] == "京都的秋天"
+    for_people = await door.ctl("tasks", "status", task_id[-8:], "--detail")
+    assert "state     pending" in for_people.out
+    assert "task_submitted  by=uid:0" in for_people.out
+    assert for_people.err == ""
+
+
+async def test_options_reach_the_daemon(door: Door) -> None:
+    words = ["--topic=--odd", "--priority", "1", "--sync", "--no-auto-approve", "--keywords", "a, b", "--json"]
+    made = await door.ctl("submit", "--account", "studio", *words)
+    task = json.loads((await door.ctl("task", "status", json.loads(made.out)["tasks"][0]["id"], "--json")).out)
+    assert (task["topic"], task["priority"], task["mode"]) == ("--odd", 1, "sync")
+
+
+async def test_an_idempotency_key_submits_once(door: Door) -> None:
+    words = ["submit", "--account", "studio", "--topic", "Tea", "--idempotency-key", "k", "-o", "name"]
+    first, second = await door.ctl(*words), await door.ctl(*words)
+    assert first.out == second.out
+    assert "nothing was submitted" in second.err
+    assert len(door.app.task_views) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["task", "status", "abcd1234"], NOT_FOUND, "There is no task 'abcd1234'."),
+        (["task", "status", "x"], USAGE, "'x' is not an id."),
+        (["account", "show", "nobody"], NOT_FOUND, "There is no account 'nobody'."),
+        (["account", "create", "studio"], CONFLICT, "There is an account 'studio' already."),
+        (["account", "create", "No Good"], USAGE, "cannot be an account's name"),
+        (["submit", "--account", "nobody", "--topic", "Tea"], NOT_FOUND, "There is no account 'nobody'."),
+        (["submit", "--account", "studio", "--topic", ""], USAGE, "The topic is empty."),
+        (["submit", "--account", "studio", "--topic", "t", "--priority", "11"], USAGE, "The priority 11"),
+        (["submit", "--account", "studio", "--topic", "a\nID: 1"], USAGE, "holds a line break"),
+        (
+            ["submit", "--account", "studio", "--topic", b"caf\xe9".decode("utf-8", "surrogateescape")],
+            USAGE,
+            "not UTF-8",
+        ),
+        (["task", "list", "--limit", "0"], USAGE, "The limit 0 is not possible."),
+        (["task", "wait"], USAGE, "Give ids, or --batch"),
+        (["content", "show", "abcd1234"], NOT_FOUND, "There is no content"),
+    ],
+)
+async def test_errors_have_their_exit_codes(door: Door, words: list[str], code: int, said: str) -> None:
+    told = await door.ctl(*words)
+    assert told.code == code, told
+    assert said in told.err
+    assert told.out == ""
+
+
+async def test_an_ambiguous_id_names_some(door: Door) -> None:
+    ids = [await door.submitted(str(number)) for number in range(2)]
+    view = door.app.task_views.pop(ids[1])
+    twin = ids[0][:-4] + ("0000" if ids[0][-4:] != "0000" else "1111")
+    view.id = twin
+    door.app.task_views[twin] = view
+    told = await door.ctl("task", "status", ids[0][:8])
+    assert told.code == USAGE
+    assert ids[0] in told.err
+    assert twin in told.err
+
+
+async def test_lists_filters_and_pages(door: Door) -> None:
+    made = [await door.submitted(f"topic {number}") for number in range(3)]
+    door.app.move(made[0], TaskState.FAILED, error="It broke.")
+    table = await door.ctl("task", "list", "--limit", "2")
+    assert [line.split()[0] for line in table.out.splitlines()] == ["ID", made[2][-8:], made[1][-8:]]
+    assert "There are more" in table.err
+    assert (await door.ctl("ls", "--status", "failed", "-o", "name")).out == made[0] + "\n"
+    page = json.loads((await door.ctl("ls", "--json")).out)
+    assert [task["id"] for task in page["tasks"]] == made[::-1]
+    assert page["next"] is None
+    none = await door.ctl("ls", "--status", "timeout", "-q", "--no-headers")
+    assert (none.out, none.err) == ("", "")
+
+
+async def test_status_can_follow_the_task(door: Door) -> None:
+    task_id = await door.submitted()
+    door.app.move(task_id, TaskState.FAILED, error_kind="llm", error="It broke.", hint="Look at the key.")
+    assert (await door.ctl("show", task_id)).code == OK
+    followed = await door.ctl("task", "status", task_id, "--exit-status")
+    assert followed.code == FAILED
+    assert "llm: It broke." in followed.out
+    assert "Look at the key." in followed.out
+
+
+async def test_cancel_and_retry(door: Door) -> None:
+    made = [await door.submitted(str(number)) for number in range(2)]
+    cancelled = await door.ctl("task", "cancel", made[0], "beef0000", made[1])
+    assert cancelled.code == NOT_FOUND
+    assert {view.state for view in door.app.task_views.values()} == {"cancelled"}, (
+        "the others are cancelled all the same"
+    )
+    again = await door.ctl("task", "cancel", made[0])
+    assert again.code == CONFLICT
+    revived = await door.ctl("task", "retry", made[0], "--json")
+    assert json.loads(revived.out)["state"] == "pending"
+
+
+async def test_review(door: Door) -> None:
+    task_id = await door.submitted()
+    door.app.finish(task_id, "Autumn", None)
+    content_id = next(iter(door.app.content_views))
+    listed = await door.ctl("content", "list", "--status", "pending_review", "-o", "jsonl")
+    assert [json.loads(line)["id"] for line in listed.out.splitlines()] == [content_id]
+    assert (await door.ctl("content", "show", content_id, "--body")).out == "# Autumn\n"
+    approved = await door.ctl("content", "approve", content_id, "--reason", "good")
+    assert approved.out == f"{content_id[-8:]}  approved: Autumn\n"
+    shown = json.loads((await door.ctl("content", "show", content_id, "--json")).out)
+    assert (shown["state"], shown["review_reason"]) == ("approved", "good")
+    assert shown["reviewed_by"].startswith(f"uid:{os.getuid()}")
+    assert (await door.ctl("content", "approve", content_id)).code == CONFLICT
+    assert "approved" in (await door.ctl("content", "show", content_id)).out
+
+
+async def test_accounts(door: Door) -> None:
+    made = await door.ctl("account", "create", "blog", "--title", "The Blog", "--sync", "--auto-approve", "--json")
+    assert json.loads(made.out)["mode"] == "sync"
+    assert (await door.ctl("account", "create", "blog", "--if-missing", "-o", "name")).out == "blog\n"
+    assert (await door.ctl("account", "list", "-o", "name")).out == "blog\nstudio\n"
+    assert "The Blog" in (await door.ctl("account", "list")).out
+    assert "as configured" in (await door.ctl("account", "show", "studio")).out
+
+
+async def test_the_daemon_itself(door: Door) -> None:
+    assert (await door.ctl("health", "--exit-status")).code == OK
+    door.app.status = "degraded"
+    assert (await door.ctl("health")).code == OK
+    degraded = await door.ctl("health", "--exit-status")
+    assert degraded.code == DEGRADED
+    assert "queue: It is away. Start it." in degraded.out
+    assert 'tasks.mode  "async"  environment ASYNC_ENABLED' in (await door.ctl("config", "show", "--origin")).out
+    assert json.loads((await door.ctl("task", "stats", "--json")).out)["slots_total"] == 5
+    assert "0 of 5 in use" in (await door.ctl("task", "stats")).out
+    assert json.loads((await door.ctl("version", "--json")).out)["daemon"]["pid"] == os.getpid()
+
+
+async def test_without_a_daemon(door: Door) -> None:
+    await door.close()
+    told = await door.ctl("task", "list")
+    assert told.code == UNREACHABLE
+    assert str(door.socket) in told.err
+    assert "contenthubd" in told.err
+    assert (await door.ctl("health", "--wait", "0.2s")).code == UNREACHABLE
+    version = await door.ctl("version")
+    assert version.code == OK
+    assert "not running" in version.out
+    assert (await door.ctl("help", "environment")).code == OK
+
+
+async def test_a_database_that_is_away(door: Door) -> None:
+    door.app.database_is_away = True
+    told = await door.ctl("task", "list")
+    assert told.code == UNREACHABLE
+    assert "PostgreSQL does not answer." in told.err
+
+
+def test_a_socket_that_may_not_be_opened(folder: Path) -> None:
+    """As root nothing is forbidden, so root steps down for the moment of the connect."""
+    from contenthubd.control.server import bind
+
+    path = folder / "control.sock"
+    with bind(path):
+        path.chmod(0)
+        if os.geteuid() == 0:
+            os.seteuid(65_534)
+        try:
+            with pytest.raises(Failure) as denied:
+                Client(str(path)).get("/v1/health")
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+    assert denied.value.exit_code == PERMISSION
+    assert "usermod -aG" in denied.value.fix
+    assert "belongs to the user" in denied.value.why
+
+
+def test_where_the_socket_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("CONTENTHUBD_SOCKET", "RUNTIME_DIRECTORY", "CONTENTHUBD_STATE_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/anna")
+    monkeypatch.setattr("contenthubd.ctl.client.SYSTEM_SOCKET", str(tmp_path / "system.sock"))
+    assert socket_path(None) == "/home/anna/.local/state/contenthubd/control.sock"
+    monkeypatch.setenv("XDG_STATE_HOME", "/x")
+    assert socket_path(None) == "/x/contenthubd/control.sock"
+    (tmp_path / "system.sock").touch()
+    assert socket_path(None) == str(tmp_path / "system.sock")
+    monkeypatch.setenv("CONTENTHUBD_STATE_DIR", "/s")
+    assert socket_path(None) == "/s/control.sock"
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/r:/other")
+    assert socket_path(None) == "/r/control.sock"
+    monkeypatch.setenv("CONTENTHUBD_SOCKET", "/e.sock")
+    assert socket_path(None) == "/e.sock"
+    assert socket_path("/o.sock") == "/o.sock"
+
+
+async def test_output_that_nobody_reads_is_no_error(door: Door) -> None:
+    await door.submitted()
+    process = await door.start_ctl("task", "list")
+    assert process.stdout is not None
+    process.stdout._transport.close()  # type: ignore[attr-defined]  # asyncio has no public way to close a reading end
+    _, err = await process.communicate()
+    assert b"Traceback" not in err
+    assert b"BrokenPipe" not in err
