@@ -122,7 +122,7 @@ def assemble(
     accounts = PostgresAccounts(database)
     pool = PostgresPublications(database, config.state_dir / "images")
     images = _image_source(config)
-    settle = Settle(base.tasks, clock, rules_of(config), base.slots, wake)
+    settle = Settle(base.tasks, base.queue, clock, rules_of(config), base.slots, wake)
     attempts = _attempts(base, settle)
     heartbeat = _heartbeat(base)
     poll = _poll(base, settle, attempts)

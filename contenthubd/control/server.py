@@ -6,6 +6,7 @@ alone), given to the group, widened to 0660, and only then listened on: at no mo
 the end. What lies at the path is touched only if it is a socket on which nobody answers.
 """
 
+import asyncio
 import grp
 import os
 import socket
@@ -29,6 +30,8 @@ MAX_BODY_BYTES: Final = 16 * 2**20
 MAX_LINE_BYTES: Final = 64 * 1024
 MAX_ADDRESS_BYTES: Final = 107
 BACKLOG: Final = 128
+ACCEPT_TURNS: Final = 3
+"""Turns of the event loop until a connection that was just accepted is known to the runner, which is to close it."""
 STOP_SECONDS: Final = 1.0
 """How long open requests may go on once the door is closed; a long poll is cut off."""
 
@@ -59,6 +62,10 @@ class ControlServer:
 
     async def close(self) -> None:
         """Stop answering and remove the socket, unless someone else has put another one there."""
+        for site in list(self._runner.sites):
+            await site.stop()
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
         await self._runner.cleanup()
         if self._socket is None:
             return

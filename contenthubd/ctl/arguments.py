@@ -42,6 +42,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """argparse calls this for every fault."""
         help_fix = f"See: {self.prog} --help"
+        if lacking := re.match(r"argument (?:-\w, ?)?(--[\w-]+).*: expected one argument", message):
+            option = lacking[1]
+            raise Failure(f"{option} needs a value.", fix=f"Give one that begins with - as {option}=-VALUE. {help_fix}",
+                          exit_code=USAGE)  # fmt: skip
         wrong = re.match(_CHOICE, message)
         if wrong is None:
             raise Failure(f"{message[:1].upper()}{message[1:]}.", fix=help_fix, exit_code=USAGE)

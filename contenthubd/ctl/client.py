@@ -167,9 +167,11 @@ def _denied(path: str) -> Failure:
         )  # fmt: skip
     user, group = _names(found.st_uid, found.st_gid)
     me = os.environ.get("USER") or str(os.getuid())
+    join = f"Join the group {group} (sudo usermod -aG {group} {me}, then log in again), or run as {user}."
+    share = f"Run the command as {user}, or let a group use the socket: socket_group in [daemon]."
     return Failure(
         what, why=f"It belongs to the user {user} and the group {group}.", exit_code=PERMISSION,
-        fix=f"Join the group {group} (sudo usermod -aG {group} {me}, then log in again), or run as {user}.",
+        fix=join if found.st_gid else share,  # nobody should join root's group for this
     )  # fmt: skip
 
 

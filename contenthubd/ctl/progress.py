@@ -103,7 +103,8 @@ class Drawn:
 
         self._console = Console(stderr=True, highlight=False, markup=False)
         self._bar = Bar(
-            BarColumn(bar_width=20), TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20, complete_style="cyan", finished_style="green", pulse_style="cyan"),
+            TextColumn("{task.description}", markup=False),
             console=self._console, auto_refresh=False, transient=True,
         )  # fmt: skip
         self._line = self._bar.add_task("waiting for the daemon", total=None)

@@ -132,7 +132,8 @@ def _fact_line(fact: dict[str, Any]) -> str:
 
 
 def _stats_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-    yield "period", f"the last {duration(told['since_seconds'])} hours" if told["since_seconds"] >= 3600 else None
+    seconds = told["since_seconds"]
+    yield "period", f"the last {seconds / 3600:g} hours" if seconds >= 3600 else f"the last {duration(seconds)}"
     for state, count in told["states"].items():
         yield state, str(count)
     yield "finished", str(told["finished"])

@@ -87,11 +87,13 @@ class Watch:
             return answer
 
     def results(self) -> list[dict[str, Any]]:
-        """The tasks as they are now, oldest first."""
+        """The tasks as they are now, in the order of submission (which is how a batch is listed)."""
         if self.target.batch:
             query = {"batch": self.target.batch}
-            newest_first = self.asked(lambda: pages(self.client, "/v1/tasks", "tasks", query, None))["tasks"]
-            return list(reversed(newest_first))
+            page: dict[str, list[dict[str, Any]]] = self.asked(
+                lambda: pages(self.client, "/v1/tasks", "tasks", query, None)
+            )
+            return page["tasks"]
         return [self.asked(partial(self.client.get, f"/v1/tasks/{quote(one)}")) for one in self.target.ids]
 
     def _poll(self, progress: Progress, cursor: str) -> Any:

@@ -30,7 +30,7 @@ from contenthubd.domain.outcome import (
 )
 from contenthubd.domain.retry import RetryPolicy
 from contenthubd.domain.task import Mode, Task, TaskEvent, TaskState, step
-from contenthubd.ports import Clock, Fact, Settlement, Stage, TaskStore, Wake
+from contenthubd.ports import Clock, Fact, Settlement, Stage, TaskQueue, TaskStore, Wake
 from contenthubd.stages.slots import Slots
 
 log = structlog.get_logger(__name__)
@@ -49,8 +49,11 @@ class Rules:
 class Settle:
     """Writes outcomes; wakes the stages that go on from there."""
 
-    def __init__(self, tasks: TaskStore, clock: Clock, rules: Rules, slots: Slots, wake: Wake) -> None:
+    def __init__(
+        self, tasks: TaskStore, queue: TaskQueue, clock: Clock, rules: Rules, slots: Slots, wake: Wake
+    ) -> None:
         self._tasks = tasks
+        self._queue = queue
         self._clock = clock
         self.rules = rules
         self._slots = slots
@@ -78,6 +81,8 @@ class Settle:
             error=settlement.error,
         )
         if won:
+            if settlement.enters is TaskState.PENDING:
+                await self._queue.put(task.task_id, task.rank)  # at once: it is before all who came after it
             self._ring(settlement)
         return won
 

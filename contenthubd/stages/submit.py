@@ -21,7 +21,11 @@ class InvalidRequests(InvalidInput):
 
     def __init__(self, faults: list[tuple[int, str]], total: int) -> None:
         if total == 1:
-            super().__init__("The task was not accepted.", why=" ".join(sentence for _, sentence in faults))
+            super().__init__(
+                "The task was not accepted.",
+                why=" ".join(sentence for _, sentence in faults),
+                fix="Correct this and submit it again; nothing was created.",
+            )
         else:
             count = len({index for index, _ in faults})
             super().__init__(f"{count} of {total} tasks cannot be accepted; nothing was submitted.")

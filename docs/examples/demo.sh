@@ -45,7 +45,7 @@ trap stop_daemon EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-mkdir -p "$CONTENTHUBD_STATE_DIR"
+make_state_dir
 reached=0
 contenthubctl health >/dev/null 2>&1 || reached=$?
 if [[ $reached != 5 ]]; then # 5: nobody answers

@@ -6,6 +6,14 @@ export PATH="$checkout/.venv/bin:$PATH"
 export CONTENTHUBD_STATE_DIR=${CONTENTHUBD_STATE_DIR:-$checkout/.state}
 export CONTENTHUBD_SOCKET=${CONTENTHUBD_SOCKET:-$CONTENTHUBD_STATE_DIR/control.sock}
 
+make_state_dir() {
+  if ! mkdir -p "$CONTENTHUBD_STATE_DIR" || [[ ! -w $CONTENTHUBD_STATE_DIR ]]; then
+    echo "The state directory $CONTENTHUBD_STATE_DIR cannot be written." >&2
+    echo "Make it writable for $(id -un), or name another with CONTENTHUBD_STATE_DIR (an absolute path)." >&2
+    exit 1
+  fi
+}
+
 # A content-creator is configured if any of these says so; otherwise the bundled simulator stands in.
 creator_is_configured() {
   [[ -n ${CONTENTHUBD_CREATOR__COMMAND:-} || -n ${CREATOR_CLI_PATH:-} || -n ${CONTENTHUBD_CONFIG:-} ||

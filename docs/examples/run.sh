@@ -3,7 +3,7 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
-mkdir -p "$CONTENTHUBD_STATE_DIR"
+make_state_dir
 if [[ -n $using_simulator ]]; then
   echo 'No content-creator is configured: the bundled simulator writes the articles.'
 fi

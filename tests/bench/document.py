@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import fill
 
 from tests.bench.place import cores
 from tests.bench.table import Line, markdown
 
+WIDTH = 120
 HEAD = """# Benchmarks
 
 Made by `make bench` on {date}, on a virtual machine with {cores} cores{load}; the private PostgreSQL with its default
@@ -18,8 +20,8 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "Throughput",
         "A creator that takes no time, sync mode, five at once. The reference runs the same two commands of each task "
         "(create, result) in the same way and records nothing; ours also claims, settles, stores attempt, content, "
-        "pool entry and facts, and publishes meanwhile. A task costs two children, so twice as many processes are started "
-        "a second as tasks end; the target is the long-term goal for a task of one child.",
+        "pool entry and facts, and publishes meanwhile. A task costs two children; the target is the goal for "
+        "a task of one child.",
     ),
     "submit": (
         "Submitting",
@@ -54,8 +56,9 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
 def write(path: Path, found: Mapping[str, Sequence[Line]], load: float) -> None:
     """Every section that was measured; ``load`` is what others kept the machine busy with when it began."""
     busy = f" (busy with other work: load {load:.1f} at the start)" if load > 1 else ""
-    parts = [HEAD.format(date=f"{datetime.now(UTC):%Y-%m-%d}", cores=cores(), load=busy)]
+    title, _, text = HEAD.format(date=f"{datetime.now(UTC):%Y-%m-%d}", cores=cores(), load=busy).partition("\n\n")
+    parts = [f"{title}\n\n{fill(text, WIDTH)}\n"]
     for name, lines in found.items():
         title, text = SECTIONS[name]
-        parts.append(f"## {title}\n\n{text}\n\n{markdown(lines)}\n")
+        parts.append(f"## {title}\n\n{fill(text, WIDTH)}\n\n{markdown(lines)}\n")
     path.write_text("\n".join(parts), encoding="utf-8")

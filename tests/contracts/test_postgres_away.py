@@ -130,7 +130,7 @@ async def test_while_a_server_is_frozen_every_call_ends_and_later_all_is_well(fo
         with frozen(postgres):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 many = [database.first(text("SELECT 1")) for _ in range(8)]
-                answers = await asyncio.gather(*many, *calls(database), return_exceptions=True)  # type: ignore[call-overload]  # as above
+                answers = await asyncio.gather(*many, *calls(database), return_exceptions=True)
         assert [type(answer) for answer in answers] == [DatabaseUnavailable] * len(answers)
         await works_again(database)
         await database.close()

@@ -23,7 +23,8 @@ CATALOGS = {
         FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
     """,
     "constraints": """
-        SELECT conrelid::regclass::text AS on_table, conname, contype, convalidated, pg_get_constraintdef(oid) AS definition
+        SELECT conrelid::regclass::text AS on_table, conname, contype, convalidated,
+               pg_get_constraintdef(oid) AS definition
         FROM pg_constraint WHERE connamespace = 'public'::regnamespace
           AND conrelid::regclass::text <> 'alembic_version'
     """,

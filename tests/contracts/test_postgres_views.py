@@ -177,7 +177,7 @@ async def test_who_waits_sees_states_and_what_is_still_to_be_published(house: Ho
 
 async def test_numbers(house: House) -> None:
     for seconds in (10, 20, 60):
-        task, creator_task_id = await house.accepted()
+        _, creator_task_id = await house.accepted()
         house.clock.advance(seconds)
         house.creator.finish(creator_task_id)
         await house.poll.tick()

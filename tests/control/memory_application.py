@@ -224,13 +224,13 @@ class MemoryApplication:
 
 
 def _page(rows: list[T], wanted: Any, state: Callable[[T], str]) -> list[T]:
-    """Newest first, after the last one seen, as many as asked for."""
-    newest_first: list[Any] = list(reversed(rows))
+    """Newest first (a batch: as submitted), after the last one seen, as many as asked for."""
+    ordered: list[Any] = list(rows if wanted.batch else reversed(rows))
     if wanted.after:
-        newest_first = newest_first[[one.id for one in newest_first].index(wanted.after) + 1 :]
+        ordered = ordered[[one.id for one in ordered].index(wanted.after) + 1 :]
     kept = [
         one
-        for one in newest_first
+        for one in ordered
         if (not wanted.status or state(one) in wanted.status)
         and (not wanted.account or one.account == wanted.account)
         and (not wanted.batch or one.batch == wanted.batch or (wanted.batch == "last" and one.batch == _last(rows)))

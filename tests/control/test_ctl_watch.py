@@ -87,10 +87,10 @@ async def test_a_timeout_has_its_own_exit_code(door: Door) -> None:
 
 
 async def test_a_daemon_that_comes_back_is_waited_for(door: Door) -> None:
-    process = await door.start_ctl(*GENERATE)
+    process = await door.start_ctl(*GENERATE, "--reconnect", "2m")
     await line_with("pending", process.stderr)
     await door.close()
-    await line_with("Trying again for 30 seconds", process.stderr)
+    await line_with("Trying again for 120 seconds", process.stderr)
     door.app.finish(next(iter(door.app.task_views)), "Autumn", "/autumn")
     await door.open()
     result = await ended(process)

@@ -22,7 +22,7 @@ from contenthubd.domain.account import Account
 from contenthubd.domain.request import Request
 from contenthubd.domain.retry import RetryPolicy
 from contenthubd.domain.task import Mode, Task, TaskState
-from contenthubd.ports import ImageSource, Lease, Publisher, Stage
+from contenthubd.ports import ImageSource, Publisher, Stage
 from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.dispatch import Dispatch
 from contenthubd.stages.fetch import Fetch
@@ -66,7 +66,6 @@ class House:
         total: int = 5,
         memory: int = 100,
         sync_when_down: bool = True,
-        poison_limit: int = 3,
         targets: tuple[str, ...] = ("shelf",),
     ) -> None:
         self.database = database
@@ -82,18 +81,21 @@ class House:
         self.queue = MemoryQueue(memory)
         self.slots = Slots(total, self.ring)
         self.pause = Pause(self.clock)
-        rules = Rules(retry=POLICY, poison_limit=poison_limit, targets=targets)
-        self.settle = Settle(self.tasks, self.clock, rules, self.slots, self.ring)
+        rules = Rules(retry=POLICY, poison_limit=3, targets=targets)
+        self.settle = Settle(self.tasks, self.queue, self.clock, rules, self.slots, self.ring)
         self.attempts = Attempts(
             asked, self.flights, self.settle, self.clock, self.slots, self.pause, self.ring, owner=self.owner
         )
-        self.heartbeat = Heartbeat(
-            self.flights, self.clock, self.ring, owner=self.owner, instance=INSTANCE, length=LEASE
-        )
+        beat = {"owner": self.owner, "instance": INSTANCE}
+        self.heartbeat = Heartbeat(self.flights, self.clock, self.ring, length=LEASE, **beat)
         self.dispatch = Dispatch(
             self.tasks, self.flights, self.queue, asked, self.clock, self.slots, self.pause,
             lease=self.heartbeat.lease, start=self.started.append, sync_when_down=sync_when_down, refill=memory + 1,
         )  # fmt: skip
+        self._put_together(asked, targets)
+
+    def _put_together(self, asked: ScriptedCreator | CommandCreator, targets: tuple[str, ...]) -> None:
+        """The stages that no other stage asks."""
         self.poll = Poll(
             self.tasks, self.flights, self.flights, asked, asked, self.settle, self.attempts, self.clock,
             self.slots, instance=INSTANCE, interval=timedelta(seconds=30), abandon=timedelta(hours=1),
@@ -101,7 +103,7 @@ class House:
         self.promote = Promote(self.tasks, self.queue, self.clock, self.ring)
         self.rescue = Rescue(
             self.tasks, self.flights, asked, asked, self.settle, self.clock, self.slots, self.ring,
-            lease=self.heartbeat.lease, state_id=state_id, every=LEASE / 2,
+            lease=self.heartbeat.lease, state_id=self.owner.partition("/")[0], every=LEASE / 2,
         )  # fmt: skip
         self.steer = Steer(self.tasks, self.queue, self.attempts, self.clock, self.ring)
         self.review = Review(self.pool, self.clock, self.ring, targets=targets)

@@ -9,6 +9,8 @@ import anyio
 import pytest
 from sqlalchemy import text
 
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.domain.errors import DatabaseUnavailable
 from contenthubd.domain.outcome import ErrorKind, Failed, RowState, Sick, TimedOut, Unknown
 from contenthubd.domain.task import Mode, Task, TaskState
@@ -181,32 +183,33 @@ async def test_the_last_step_of_a_stop_leaves_an_unfinished_create_to_the_next_d
     assert (await house.attempt(task)).owner == house.owner
 
 
-class Stuttering:
-    """Settles only at the third try, as a database does that is away for a moment."""
+class Stuttering(PostgresTasks):
+    """The store of a database that refuses the next ``refusals`` settlements, as one does that is away for a moment."""
 
-    def __init__(self, house: House, refusals: int) -> None:
-        self._settle = house.tasks.settle
+    def __init__(self, database: Database, refusals: int) -> None:
+        super().__init__(database)
         self.refusals = refusals
         self.refused = anyio.Event()
 
-    async def __call__(self, settlement: Settlement) -> bool:
+    async def settle(self, settlement: Settlement) -> bool:
         if self.refusals:
             self.refusals -= 1
             self.refused.set()
             raise DatabaseUnavailable("PostgreSQL does not answer.")
-        return await self._settle(settlement)
+        return await super().settle(settlement)
 
 
 async def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(house: House) -> None:
+    house = House(house.database, tasks=Stuttering(house.database, 2))
     task = await house.claimed(mode=Mode.SYNC)
-    house.tasks.settle = Stuttering(house, 2)  # type: ignore[method-assign]  # the one way to let a real database stutter
     await house.attempts.run(task)
     assert await house.state(task) is TaskState.COMPLETED
 
 
 async def test_what_can_never_be_written_does_not_hold_up_a_stop(house: House) -> None:
+    away = Stuttering(house.database, 1_000_000)
+    house = House(house.database, tasks=away)
     task = await house.claimed(mode=Mode.SYNC)
-    house.tasks.settle = away = Stuttering(house, 1_000_000)  # type: ignore[method-assign]  # the same
     async with anyio.create_task_group() as group:
         group.start_soon(house.attempts.run, task)
         await away.refused.wait()

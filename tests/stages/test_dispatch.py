@@ -1,10 +1,11 @@
-"""Dispatch: what may run is claimed once, in order, within the capacity, and nothing is claimed by whom nobody trusts."""
+"""Dispatch: what may run is claimed once, in order, within the capacity; who has no fresh lease claims nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -24,7 +25,7 @@ NO_KEYS = Sick(ErrorKind.API_KEYS_MISSING, "LLM_API_KEY")
 NOTHING = timedelta()
 
 
-async def fill(house: House, count: int, **values: object) -> list[Task]:
+async def fill(house: House, count: int, **values: Any) -> list[Task]:
     return [await house.add(f"第{number}个", **values) for number in range(count)]
 
 

@@ -92,7 +92,7 @@ async def test_a_sync_article_that_was_finished_after_all_is_taken(house: House)
 
 
 @pytest.mark.parametrize("trouble", [Sick(ErrorKind.DATABASE_MISSING, "locked"), Unknown("no answer")])
-async def test_a_finished_article_that_cannot_be_had_just_now_is_not_lost(house: House, trouble: Sick | Unknown) -> None:
+async def test_a_finished_article_that_cannot_be_had_now_is_not_lost(house: House, trouble: Sick | Unknown) -> None:
     task = await house.claimed(mode=Mode.SYNC)
     creator_task_id = left_at_the_creator(house, task)
     house.creator.finish(creator_task_id)

@@ -28,7 +28,8 @@ async def several(house: House, topics: list[str], account: str = "demo", **valu
 
 async def test_everything_is_resolved_at_submit(house: House) -> None:
     await house.account("desk", mode=Mode.SYNC, auto_approve=False, tone="轻松", requirements="用中文")
-    task = await house.add("题目", "desk", keywords=["云", " 计算 "], audience="学生", max_retries=1, timeout_seconds=90)
+    more = {"max_retries": 1, "timeout_seconds": 90}
+    task = await house.add("题目", "desk", keywords=["云", " 计算 "], audience="学生", **more)
     assert (task.mode, task.auto_approve, task.max_retries) == (Mode.SYNC, False, 1)
     assert task.timeout == timedelta(seconds=90)
     assert task.keywords == ("云", "计算")
@@ -122,7 +123,7 @@ async def test_a_task_that_returns_joins_the_present_round_and_drags_nobody_back
     await house.account("desk")
     await house.account("late")
     old, *_ = await several(house, [f"a{number}" for number in range(8)])
-    assert await house.steer.cancel(old.task_id, by="test")
+    await house.steer.cancel(old.task_id, by="test")
     house.slots.total = 4
     await house.beat()
     await house.dispatch.tick()

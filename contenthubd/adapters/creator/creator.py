@@ -17,7 +17,7 @@ from contenthubd.adapters.creator.command import Commands, Ended, Finished
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
 from contenthubd.adapters.creator.health import CreatorHealth
-from contenthubd.adapters.creator.process import end_child, kill_orphans, lives
+from contenthubd.adapters.creator.process import end_child, kill_orphans, kill_own, lives
 from contenthubd.adapters.creator.redis_probe import RedisDown, RedisWatch, queued_jobs
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.table import CreatorTable
@@ -74,6 +74,12 @@ class CommandCreator:
     async def stop(self, grace: timedelta) -> None:
         """Let the worker finish what it has for at most ``grace``, then end it."""
         await self._worker.stop(grace)
+
+    def close(self) -> None:
+        """The very end: kill what commands that ended long ago have left behind in sessions of their own."""
+        left = kill_own(self._settings.instance)
+        if left:
+            log.warning("creator_leftovers_killed", count=left)
 
     def in_flight(self, count: int) -> None:
         """How many async tasks the creator works on for us: while there are some, one slot is kept for asking."""

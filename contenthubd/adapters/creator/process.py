@@ -75,6 +75,12 @@ def kill_traced(trace: str) -> int:
     return _kill(pid for pid, found in _traces() if found == trace)
 
 
+def kill_own(instance: str) -> int:
+    """SIGKILL to everything this daemon's commands started and left running; how many."""
+    ours = trace_of_daemon(instance)
+    return _kill(pid for pid, found in _traces() if found.startswith(ours))
+
+
 def kill_orphans(instance: str) -> int:
     """SIGKILL to every command of this instance whose daemon is no more; how many."""
     return _kill(pid for pid, found in _traces() if _orphaned(found, instance))
