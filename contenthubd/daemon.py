@@ -202,7 +202,7 @@ class Daemon:
         """Start the private PostgreSQL again whenever it ends by itself; its address stays what it was."""
         while embedded is not None:
             log.error("database_ended", exit_code=await embedded.wait())
-            while not await self._database_restarted(embedded):
+            while not await self._database_restarted(embedded):  # noqa: ASYNC110 - it is we who try again; there is no event to wait for
                 await anyio.sleep(RESTART_PAUSE_SECONDS)
 
     async def _database_restarted(self, embedded: EmbeddedPostgres) -> bool:
@@ -224,6 +224,7 @@ class Daemon:
         finally:
             with anyio.CancelScope(shield=True):
                 await parts.base.creator.stop(timedelta())
+                parts.base.creator.close()
                 await parts.images.close()
 
     def _application(self, parts: Assembly, health: Health) -> Application:

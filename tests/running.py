@@ -63,6 +63,7 @@ class RunningDaemon:
         merged: dict[str, dict[str, Any]] = {
             "creator": {"command": SIMULATOR, "worker_command": [*SIMULATOR, "worker"]},
             "tasks": {"poll_interval_seconds": 1},
+            "daemon": {"stop_grace_seconds": 1},
         }
         for section, values in (settings or {}).items():
             merged.setdefault(section, {}).update(values)

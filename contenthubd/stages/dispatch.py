@@ -80,7 +80,7 @@ class Dispatch:
             await self._refill()
         ids = await self._take()
         if not ids and not await self._refill():
-            return RECHECK if self._pause.sick else IDLE
+            return RECHECK if await self._someone_is_held_up() else IDLE
         return await self._claim(ids or await self._take(), lease)
 
     async def _claim(self, ids: list[UUID], lease: Lease) -> timedelta:
@@ -121,6 +121,10 @@ class Dispatch:
                     self._slots.give_back()
         now = self._clock.now()
         self._doubtful = {task_id: since for task_id, since in self._doubtful.items() if now < since + DOUBT}
+
+    async def _someone_is_held_up(self) -> bool:
+        """Whether a task waits for the creator to be well again; a sick creator that nobody needs is left alone."""
+        return self._pause.sick is not None and bool(await self._tasks.waiting(1, tuple(Mode)))
 
     def _stale(self) -> bool:
         return self._refilled_at is None or self._clock.now() >= self._refilled_at + REFRESH

@@ -12,7 +12,7 @@ async def test_a_killed_database_is_started_again_and_no_task_fails_for_it(start
     daemon = await start_daemon({"tasks": {"mode": "sync"}}, latency_seconds=0.3)
     await daemon.account()
     await daemon.submit(*(f"topic {number}" for number in range(8)))
-    killed = []
+    killed: list[int] = []
     for _ in range(2):
         killed.append(await _postgres(daemon, killed))
         psutil.Process(killed[-1]).send_signal(signal.SIGKILL)

@@ -18,6 +18,7 @@ async def test_a_stop_ends_what_finished_commands_left_in_other_sessions(start_d
 
     assert await daemon.stop() == 0
 
+    assert [event["count"] for event in daemon.events("creator_leftovers_killed")] == [2]
     _, alive = psutil.wait_procs(left, timeout=PATIENCE_SECONDS)
     assert alive == []
 

@@ -75,9 +75,7 @@ async def test_one_child_is_kept_for_asking_while_the_worker_works(start_daemon:
 
 
 async def test_a_planned_stop_costs_no_attempt(start_daemon: StartDaemon) -> None:
-    daemon = await start_daemon(
-        {"tasks": {"mode": "sync"}, "daemon": {"stop_grace_seconds": 0.2}}, latency_seconds=600
-    )
+    daemon = await start_daemon({"tasks": {"mode": "sync"}, "daemon": {"stop_grace_seconds": 0.2}}, latency_seconds=600)
     await daemon.account()
     await daemon.submit("one", "two")
     await daemon.until(lambda: _states(daemon, running=2))

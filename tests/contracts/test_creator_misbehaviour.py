@@ -108,9 +108,7 @@ class TestGenerate:
         assert (outcome.kind, outcome.exit_code) == (ErrorKind.CHILD_KILLED, -9)
 
     async def test_a_flood_is_unreadable(self, site: Site) -> None:
-        creator = await prepared(
-            told(site, misbehaviour="flood", misbehaviour_on="create"), max_output_bytes=MEBIBYTE
-        )
+        creator = await prepared(told(site, misbehaviour="flood", misbehaviour_on="create"), max_output_bytes=MEBIBYTE)
         outcome = await generated(creator)
         assert isinstance(outcome, Failed)
         assert outcome.kind is ErrorKind.OUTPUT_UNREADABLE

@@ -121,7 +121,11 @@ class TestSync:
 class TestList:
     def test_rows_are_read(self) -> None:
         fields = row(
-            status="failed", errorMessage="boom", workerId="w", startedAt="2026-03-01T10:00:00.500Z", completedAt=None,
+            status="failed",
+            errorMessage="boom",
+            workerId="w",
+            startedAt="2026-03-01T10:00:00.500Z",
+            completedAt=None,
             createdAt="2026-03-01T09:00:00.000Z",
         )
         page = output.page(listing(fields).encode())
@@ -177,8 +181,13 @@ class TestStatus:
 
     @pytest.mark.parametrize(
         ("shown", "state"),
-        [("⏳ 待处理", RowState.PENDING), ("🔄 运行中", RowState.RUNNING), ("⏸️ 等待中", RowState.WAITING),
-         ("✅ 已完成", RowState.COMPLETED), ("⏹️ 已取消", RowState.CANCELLED)],
+        [
+            ("⏳ 待处理", RowState.PENDING),
+            ("🔄 运行中", RowState.RUNNING),
+            ("⏸️ 等待中", RowState.WAITING),
+            ("✅ 已完成", RowState.COMPLETED),
+            ("⏹️ 已取消", RowState.CANCELLED),
+        ],
     )
     def test_states(self, shown: str, state: RowState) -> None:
         found = output.status_row(self.printed(shown), TASK)

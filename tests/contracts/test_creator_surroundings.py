@@ -55,8 +55,15 @@ class TestKeyFile:
 class TestEnvironment:
     def test_nothing_is_inherited_by_accident(self, tmp_path: Path) -> None:
         inherited = {
-            "PATH": "/p", "HOME": "/h", "FORCE_COLOR": "1", "NODE_OPTIONS": "--inspect", "NODE_ENV": "production",
-            "HTTPS_PROXY": "http://theirs", "CREATOR_SIMULATOR_SEED": "7", "REDIS_URL": "redis://theirs", "SECRET": "x",
+            "PATH": "/p",
+            "HOME": "/h",
+            "FORCE_COLOR": "1",
+            "NODE_OPTIONS": "--inspect",
+            "NODE_ENV": "production",
+            "HTTPS_PROXY": "http://theirs",
+            "CREATOR_SIMULATOR_SEED": "7",
+            "REDIS_URL": "redis://theirs",
+            "SECRET": "x",
         }
         env = environment(replace(settings_for(tmp_path), environ=inherited, env_file=None), redis=True)
         assert (env["PATH"], env["HOME"], env["CREATOR_SIMULATOR_SEED"]) == ("/p", "/h", "7")

@@ -36,7 +36,7 @@ PUBLICATION = Publication(
     retry_count=0,
     title="今年的十种面包: 从酸种到贝果",
     topic="面包",
-    body="# 今年的十种面包\r\n\n正文 — body: \"quoted\" 🍞\n---\nnot: front matter\n---\n\n末尾",
+    body='# 今年的十种面包\r\n\n正文 — body: "quoted" 🍞\n---\nnot: front matter\n---\n\n末尾',
     keywords=("面包", "key: word", "yes"),
     created_at=datetime(2026, 3, 9, 23, 59, 30, tzinfo=UTC),
 )
@@ -149,7 +149,10 @@ async def test_front_matter_is_readable_by_a_person(root: Path) -> None:
 
 
 @settings(
-    max_examples=50, deadline=None, derandomize=True, database=None,
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
@@ -202,7 +205,7 @@ async def test_folders_and_files_are_as_readable_as_the_umask_allows(root: Path,
         ("Ten Breads", "ten-breads"),
         ("面包：做法（上）", "面包-做法-上"),
         ("../../etc/passwd", "etc-passwd"),
-        ("a\\b:c*d?e\"f<g>h|i", "a-b-c-d-e-f-g-h-i"),
+        ('a\\b:c*d?e"f<g>h|i', "a-b-c-d-e-f-g-h-i"),
         ("  ..  ", "article"),
         ("", "article"),
         ("🍞🥖", "article"),
@@ -370,7 +373,11 @@ def test_a_disk_that_takes_nothing(tmp_path: Path, mount: str, number: int, fix:
     here = Path(__file__).resolve()
     run = in_a_mount_namespace(
         f'{mount}; exec "$2" -c "$3" "$1" "$4" "$5"',
-        str(tmp_path), sys.executable, PROBE, str(here.parent), str(here.parents[2]),
+        str(tmp_path),
+        sys.executable,
+        PROBE,
+        str(here.parent),
+        str(here.parents[2]),
     )
     assert run.returncode == 0, run.stderr
     failure, names = run.stdout.splitlines()[-2:]

@@ -54,10 +54,9 @@ class Door:
         self, *words: str, stderr: int = PIPE, env: Mapping[str, str] | None = None
     ) -> asyncio.subprocess.Process:
         """contenthubctl under way."""
-        base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "contenthubd.ctl.main", *words, cwd=CHECKOUT, stdin=PIPE, stdout=PIPE, stderr=stderr,
-            env={**base, "CONTENTHUBD_SOCKET": str(self.socket), **(env or {})},
+            env={**plain_environment(), "CONTENTHUBD_SOCKET": str(self.socket), **(env or {})},
         )  # fmt: skip
 
     async def ctl(self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
@@ -83,6 +82,13 @@ class Door:
 def served(app: MemoryApplication) -> Application:
     """One memory application at every desk."""
     return Application(tasks=app, contents=app, accounts=app, condition=app)
+
+
+def plain_environment() -> dict[str, str]:
+    """Ours without anything that steers contenthubctl; coverage finds its way into child processes by variables."""
+    return {
+        name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name.startswith("COVERAGE_")
+    }
 
 
 async def ended(process: asyncio.subprocess.Process, stdin: str = "") -> Result:

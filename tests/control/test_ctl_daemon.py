@@ -2,22 +2,20 @@
 
 import asyncio
 import json
-import os
 import sys
 from pathlib import Path
 
 from contenthubd.ctl.failure import NOT_FOUND, OK, USAGE
 from tests.conftest import StartDaemon
-from tests.control.conftest import PIPE, Result, ended
+from tests.control.conftest import PIPE, Result, ended, plain_environment
 from tests.running import CHECKOUT, RunningDaemon
 
 
 async def ctl(daemon: RunningDaemon, *words: str, stdin: str = "") -> Result:
     """contenthubctl, pointed at the daemon's state directory."""
-    base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "contenthubd.ctl.main", *words, cwd=CHECKOUT, stdin=PIPE, stdout=PIPE, stderr=PIPE,
-        env={**base, "CONTENTHUBD_STATE_DIR": str(daemon.state_dir)},
+        env={**plain_environment(), "CONTENTHUBD_STATE_DIR": str(daemon.state_dir)},
     )  # fmt: skip
     return await ended(process, stdin)
 

@@ -258,18 +258,20 @@ async def test_who_changes_their_mind_starts_with_a_fresh_number_of_tries(house:
     assert await states(house, task) == ("published", "published")
 
 
-async def test_a_content_rejected_while_it_is_sent_keeps_nobody_waiting(house: House) -> None:
+async def test_a_content_that_is_just_being_sent_is_not_rejected(house: House) -> None:
     task = await article(house)
     [sent], _ = await house.pool.claim_due(house.clock.now(), 10, house.owner)
-    await decide(house, task, ContentEvent.REJECTED)
+    with pytest.raises(Conflict, match="changed in the meantime"):
+        await decide(house, task, ContentEvent.REJECTED)
+    assert await states(house, task) == ("approved", "publishing")
     retry_at = house.clock.now() + SECOND
     assert await house.pool.settle_publication(
         sent, PublicationEvent.FAILED, now=house.clock.now(), error="no", retry_at=retry_at
     )
+    await decide(house, task, ContentEvent.REJECTED)
+    assert await states(house, task) == ("rejected", "cancelled")
     house.clock.advance(5)
     assert await house.pool.claim_due(house.clock.now(), 10, house.owner) == ([], None)
-    [row] = await house.views.waited([task.task_id], None)
-    assert not row["publishing"]
 
 
 @pytest.mark.parametrize("event", list(ContentEvent)[:2])

@@ -29,7 +29,7 @@ _CLAIM: Final = text(f"""
     WITH due AS (
         SELECT publication.id FROM publication JOIN content ON content.id = publication.content_id
         WHERE {_DUE_CONTENT} AND publication.due_at <= :now
-        ORDER BY publication.priority, publication.due_at LIMIT :limit FOR UPDATE OF publication SKIP LOCKED
+        ORDER BY publication.priority, publication.due_at LIMIT :limit FOR UPDATE OF publication, content SKIP LOCKED
     ), claimed AS (
         UPDATE publication SET state = :publishing, attempt = attempt + 1, owner = :owner, error = NULL
         WHERE id IN (SELECT id FROM due) RETURNING *
@@ -68,10 +68,15 @@ _RELEASE_STALE: Final = text("""
     UPDATE publication SET state = :pending, owner = NULL
     WHERE state = 'publishing' AND starts_with(owner, :state_id) AND owner <> :alive
 """)
+# Review and claim exclude each other by the content's lock. It is taken by a statement of its own, so that the decision
+# sees what was committed while it waited: a content that is just being sent is not rejected any more.
+_LOCK_CONTENT: Final = text("SELECT 1 FROM content WHERE id = :id FOR UPDATE")
 _REVIEW: Final = text("""
     WITH moved AS (
         UPDATE content SET state = :enters, reviewed_at = :now, reviewed_by = :by, review_reason = nullif(:reason, '')
-        WHERE id = :id AND state = ANY(CAST(:leaves AS text[])) RETURNING id, task_id
+        WHERE id = :id AND state = ANY(CAST(:leaves AS text[])) AND NOT (:rejected AND EXISTS (
+            SELECT 1 FROM publication WHERE content_id = :id AND state = :publishing))
+        RETURNING id, task_id
     ), pooled AS (
         INSERT INTO publication (id, content_id, target, state, priority, due_at, created_at)
         SELECT one.id, moved.id, one.target, :pending, task.priority, :now, :now
@@ -158,24 +163,27 @@ class PostgresPublications:
         now: datetime,
         pool: Sequence[tuple[UUID, str]],
     ) -> bool:
-        """See the port. Rejecting takes what was not yet sent out of the pool."""
+        """See the port. Rejecting takes what waits out of the pool; what is just being sent cannot be rejected."""
         leaves = list(content_sources(event))
-        return 1 == await self._database.changed(
-            _REVIEW,
-            id=content_id,
-            leaves=leaves,
-            enters=content_step(leaves[0], event),
-            now=now,
-            by=by,
-            reason=reason,
-            rejected=event is ContentEvent.REJECTED,
-            pending=PublicationState.PENDING,
-            withdrawn=PublicationState.CANCELLED,
-            withdrawable=list(publication_sources(PublicationEvent.CANCELLED)),
-            publication_ids=[publication_id for publication_id, _ in pool],
-            targets=[target for _, target in pool],
-            fact=f"content_{event}",
-        )
+        values = {
+            "id": content_id,
+            "leaves": leaves,
+            "enters": content_step(leaves[0], event),
+            "now": now,
+            "by": by,
+            "reason": reason,
+            "rejected": event is ContentEvent.REJECTED,
+            "pending": PublicationState.PENDING,
+            "withdrawn": PublicationState.CANCELLED,
+            "withdrawable": list(publication_sources(PublicationEvent.CANCELLED)),
+            "publishing": PublicationState.PUBLISHING,
+            "publication_ids": [publication_id for publication_id, _ in pool],
+            "targets": [target for _, target in pool],
+            "fact": f"content_{event}",
+        }
+        async with self._database.transaction() as connection:
+            await connection.execute(_LOCK_CONTENT, {"id": content_id})
+            return (await connection.execute(_REVIEW, values)).rowcount == 1
 
     def _publication(self, row: Row[Any]) -> Publication:
         images = (
