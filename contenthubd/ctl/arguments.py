@@ -97,7 +97,16 @@ def noun(nouns: Any, name: str, text: str, common: Parser, aliases: Sequence[str
     prog = f"contenthubctl {name}"
     parser = nouns.add_parser(name, help=text, aliases=list(aliases), parents=[common], prog=prog, description=text)
     return Group(
-        parser.add_subparsers(metavar="VERB", dest="verb", required=True, prog=prog, title="verbs"), common, prog
+        parser.add_subparsers(
+            metavar="VERB",
+            dest="verb",
+            required=True,
+            prog=prog,
+            title="verbs",
+            description="Each has a --help of its own, with examples.",
+        ),
+        common,
+        prog,
     )
 
 

@@ -28,7 +28,14 @@ def build_parser(wanted: frozenset[str] = frozenset()) -> Parser:
     """The whole parser; with ``wanted``, only the nouns and verbs among these words, if there are any among them."""
     common = common_options()
     parser = Parser(prog="contenthubctl", description=DESCRIPTION, epilog=EPILOG, parents=[common])
-    nouns = parser.add_subparsers(metavar="NOUN", dest="noun", required=True, prog="contenthubctl", title="commands")
+    nouns = parser.add_subparsers(
+        metavar="NOUN",
+        dest="noun",
+        required=True,
+        prog="contenthubctl",
+        title="commands",
+        description="Each has a --help of its own, with examples.",
+    )
     top = Group(nouns, common, "contenthubctl")
     if "tasks" in wanted:
         wanted |= {"task"}
