@@ -10,9 +10,12 @@ daemon_pid=
 daemon_log=$CONTENTHUBD_STATE_DIR/demo.log
 
 stop_daemon() {
-  local pid=$daemon_pid
+  local code=$? pid=$daemon_pid
   daemon_pid=
   [[ -n $pid ]] || return 0
+  if [[ $code == 130 ]]; then
+    echo "The demo stops its daemon; what is unfinished goes on at the next 'make demo' or 'make run'." >&2
+  fi
   kill -TERM "$pid" 2>/dev/null || return 0 # it has already ended; its log was shown
   wait "$pid" || echo "The daemon ended with an error; its log is $daemon_log" >&2
 }

@@ -202,7 +202,7 @@ def passes_as(number: int, *chosen: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@needs_root
+@reaches_programs
 def test_everything_works_for_an_ordinary_user_too() -> None:
     passes_as(NOBODY.pw_uid, *THE_OTHERS)
 
