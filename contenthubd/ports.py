@@ -168,8 +168,8 @@ class FlightStore(Protocol):
     async def renew(self, owner: str, until: datetime) -> None:
         """Extend every lease of this owner: the heartbeat."""
 
-    async def expired(self, now: datetime, state_id: str, alive: str, limit: int) -> list[Flight]:
-        """Leased attempts whose lease ran out, or whose owner was an earlier daemon of this state directory."""
+    async def expired(self, now: datetime, state_id: str, lease: Lease, limit: int) -> list[Flight]:
+        """Attempts at the lease's instance that others held: run out, or an earlier daemon's of this state directory."""
 
     async def take_over(self, flight: Flight, lease: Lease) -> bool:
         """Make an expired lease ours; False if someone else was quicker."""

@@ -169,7 +169,7 @@ class Poll:
             return
         if _awaited(flight, task):
             await self._settle(task, outcome)
-        elif isinstance(outcome, Succeeded):
+        elif isinstance(outcome, Succeeded) and outcome.article.strip():
             if await self._settle(task, outcome, attempt=flight.attempt):
                 self._attempts.interrupt(flight.task_id)
         else:

@@ -73,7 +73,7 @@ class Rescue:
         lease = self._lease()
         if lease is None:
             return self._every
-        expired = await self._flights.expired(self._clock.now(), self._state_id, lease.owner, LIMIT)
+        expired = await self._flights.expired(self._clock.now(), self._state_id, lease, LIMIT)
         freed = [flight for flight in expired if flight.child is None or self._watch.end_child(flight.child)]
         if freed:
             rows = await self._creator.find([flight.mark for flight in freed])

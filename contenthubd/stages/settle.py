@@ -148,7 +148,7 @@ def decide(
 
 
 _CUT_OFF = "The daemon died while it called the creator."
-_POISON = "The daemon or the creator's worker died too often while working on this task."
+_POISON = "The daemon died too often while working on this task."
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class _Base:
 def _succeeded(base: _Base, outcome: Succeeded, rules: Rules, clock: Clock) -> Settlement:
     task = base.task
     body, echoed = without_mark(outcome.article, mark_of(task.task_id, base.attempt))
-    if not body.strip():
+    if not body.replace("\0", "").strip():
         failed = Failed(ErrorKind.ARTICLE_EMPTY, "The creator finished, but its article is empty.")
         return _failed(base, failed, rules, clock, died=False)
     targets = rules.targets if task.auto_approve else ()
@@ -235,9 +235,11 @@ def _succeeded(base: _Base, outcome: Succeeded, rules: Rules, clock: Clock) -> S
 def _failed(base: _Base, failed: Failed, rules: Rules, clock: Clock, *, died: bool) -> Settlement:
     task = base.task
     timed_out = failed.kind is ErrorKind.TIMED_OUT
-    if died and task.deaths + 1 >= rules.poison_limit:
+    too_often = died and task.deaths + 1 >= rules.poison_limit
+    if too_often and failed.kind is not ErrorKind.WORKER_GONE:
         failed = Failed(ErrorKind.POISON, f"{_POISON} Last: {failed.cause}", failed.exit_code, failed.stderr_tail)
-    charged = failed.kind not in UNCHARGED
+    # Five tasks share a worker, so its death convicts none of them; but from the third on it costs each a try.
+    charged = too_often or failed.kind not in UNCHARGED
     over = failed.kind in PERMANENT or (charged and task.retry_count >= task.max_retries)
     event = TaskEvent.FAILED if not over else TaskEvent.TIMED_OUT if timed_out else TaskEvent.GAVE_UP
     run_at = None

@@ -176,8 +176,7 @@ async def test_three_daemons_dead_over_one_task_are_poison(house: House) -> None
     now = await house.now(task)
     assert (now.state, now.error_kind, now.deaths, now.retry_count) == (TaskState.FAILED, "poison", 3, 1)
     assert now.error == (
-        "The daemon or the creator's worker died too often while working on this task. "
-        "Last: The daemon died while it called the creator."
+        "The daemon died too often while working on this task. Last: The daemon died while it called the creator."
     )
 
 

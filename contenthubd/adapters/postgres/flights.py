@@ -28,6 +28,7 @@ _RENEW: Final = text("UPDATE attempt SET leased_until = :until WHERE ended_at IS
 _EXPIRED: Final = text(f"""
     SELECT {_FLIGHT} FROM attempt JOIN task ON task.id = attempt.task_id
     WHERE attempt.ended_at IS NULL AND attempt.leased_until IS NOT NULL AND attempt.owner <> :alive
+      AND attempt.instance = :instance
       AND (attempt.leased_until < :now OR starts_with(attempt.owner, :state_id))
     ORDER BY attempt.leased_until LIMIT :limit
 """)  # noqa: S608 - only our own column list is put in
@@ -88,9 +89,11 @@ class PostgresFlights:
         """See the port."""
         await self._database.changed(_RENEW, owner=owner, until=until)
 
-    async def expired(self, now: datetime, state_id: str, alive: str, limit: int) -> list[Flight]:
+    async def expired(self, now: datetime, state_id: str, lease: Lease, limit: int) -> list[Flight]:
         """See the port."""
-        rows = await self._database.rows(_EXPIRED, now=now, state_id=f"{state_id}/", alive=alive, limit=limit)
+        rows = await self._database.rows(
+            _EXPIRED, now=now, state_id=f"{state_id}/", alive=lease.owner, instance=lease.instance, limit=limit
+        )
         return [_flight(row) for row in rows]
 
     async def take_over(self, flight: Flight, lease: Lease) -> bool:
