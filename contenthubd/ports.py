@@ -169,7 +169,7 @@ class FlightStore(Protocol):
         """Extend every lease of this owner: the heartbeat."""
 
     async def expired(self, now: datetime, state_id: str, lease: Lease, limit: int) -> list[Flight]:
-        """Attempts at the lease's instance that others held: run out, or an earlier daemon's of this state directory."""
+        """Attempts at the lease's instance that others hold: run out, or an earlier daemon's of this state directory"""
 
     async def take_over(self, flight: Flight, lease: Lease) -> bool:
         """Make an expired lease ours; False if someone else was quicker."""
