@@ -68,6 +68,8 @@ class Daemon:
         """Run until SIGTERM or SIGINT. StateDirectoryError, InvalidConfig or DatabaseUnavailable if it cannot start."""
         began = self._clock.now()
         config = self._loaded.config
+        if config.queue.type == "redis":
+            log.warning("queue_replaced", wanted="redis", used="memory", why="this release has no Redis queue yet")
         with lifecycle.owned(config.state_dir, self._clock.new_id()) as state_id:
             async with AsyncExitStack() as stack:
                 embedded, database = await stack.enter_async_context(self._database())

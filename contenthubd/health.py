@@ -49,6 +49,10 @@ class Health:
         sick = self._parts.base.pause.sick
         if sick is not None:
             faults.append(wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint))
+        if self._parts.base.config.queue.type == "redis":
+            what = 'queue.type is "redis", which this release does not have yet; the memory queue is used.'
+            hint = 'Nothing is lost by it: tasks are in PostgreSQL. Set queue.type = "auto" to silence this.'
+            faults.append(wire.HealthFault(part="queue", what=what, hint=hint))
         for loop in self._loops.values():
             if loop.failures and not unreachable:
                 faults.append(wire.HealthFault(part=loop.name, what=loop.last_error, hint="Look at the daemon's log."))
