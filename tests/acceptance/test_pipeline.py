@@ -195,7 +195,8 @@ async def test_cancel_kills_our_own_child_and_retry_revives(start_daemon: StartD
 
     await daemon.until(lambda: _no_children(daemon))
     await daemon.until(lambda: _free(daemon))
-    assert (await daemon.post(f"/tasks/{task_id}/retry"))["state"] == "pending"
+    revived = await daemon.post(f"/tasks/{task_id}/retry")
+    assert revived["state"] in ("pending", "running"), "it may have been claimed before the answer was read"
 
 
 async def test_no_key_makes_two_tasks(start_daemon: StartDaemon) -> None:
