@@ -14,6 +14,8 @@
 -- image        its images: first only an address that dies within a day, then a local file, or lost
 -- publication  one content to one target; the publish pool is the set of them
 -- fact         what happened, append-only, written in the same statement as the change it tells of
+-- installation one row that names this database; what Redis keeps for it carries the name in its keys
+-- instance     which daemon (by its state directory) each creator instance belongs to, and how long it is surely alive
 --
 -- Times are timestamptz in UTC. Priority runs from 1 (first) to 10. A task's rank in the queue is
 -- (priority, turn, sequence): turn is its account's place in the round robin, set at submit.
@@ -188,3 +190,15 @@ CREATE TABLE fact (
 );
 CREATE INDEX fact_of_task ON fact (task_id, id) WHERE task_id IS NOT NULL;
 CREATE INDEX fact_by_name ON fact (name, id);
+
+CREATE TABLE installation (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    only_one boolean NOT NULL DEFAULT true UNIQUE CHECK (only_one)
+);
+INSERT INTO installation DEFAULT VALUES;
+
+CREATE TABLE instance (
+    name text PRIMARY KEY,
+    state_id text NOT NULL,
+    seen_until timestamptz NOT NULL
+);

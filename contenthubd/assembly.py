@@ -23,7 +23,9 @@ from contenthubd.adapters.publishers.directory import DirectoryPublisher
 from contenthubd.adapters.queue.memory import MemoryQueue
 from contenthubd.config.model import Config
 from contenthubd.domain.retry import RetryPolicy
-from contenthubd.ports import Clock, Lease, Stage, Wake
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.stage import Stage, Wake
+from contenthubd.ports.tasks import Lease
 from contenthubd.runtime.loop import Tick
 from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.dispatch import Dispatch

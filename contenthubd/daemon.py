@@ -28,7 +28,8 @@ from contenthubd.desk.tasks import TaskDesk
 from contenthubd.desk.watch import Watch
 from contenthubd.domain.errors import ContentHubError
 from contenthubd.health import Health
-from contenthubd.ports import Clock, Stage
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.stage import Stage
 from contenthubd.runtime import lifecycle
 from contenthubd.runtime.loop import Loop
 

@@ -13,7 +13,8 @@ from contenthubd.adapters.postgres.engine import Database
 from contenthubd.assembly import Assembly
 from contenthubd.control import wire
 from contenthubd.domain.errors import DatabaseUnavailable
-from contenthubd.ports import Clock, Stage
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.stage import Stage
 from contenthubd.runtime.loop import Loop
 
 PATIENCE_SECONDS: Final = 1.0

@@ -6,7 +6,8 @@ from contenthubd.desk.shapes import account_view
 from contenthubd.domain.account import Account, check_account_name
 from contenthubd.domain.errors import Conflict
 from contenthubd.domain.task import Mode
-from contenthubd.ports import AccountStore, Clock
+from contenthubd.ports.accounts import AccountStore
+from contenthubd.ports.clock import Clock
 
 
 class AccountDesk:

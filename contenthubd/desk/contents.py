@@ -7,7 +7,7 @@ from contenthubd.control.peer import Peer
 from contenthubd.desk.search import Search
 from contenthubd.desk.shapes import content_view
 from contenthubd.domain.content import ContentEvent, ContentState
-from contenthubd.ports import Listing, Views
+from contenthubd.ports.views import Listing, Views
 from contenthubd.stages.review import Review
 
 

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from contenthubd.control import ids, wire
 from contenthubd.domain.errors import NotFound
-from contenthubd.ports import AccountStore, Listing, Views
+from contenthubd.ports.accounts import AccountStore
+from contenthubd.ports.views import Listing, Views
 
 LISTS: Final = {
     "task": "List tasks with: contenthubctl task list",

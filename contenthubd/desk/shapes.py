@@ -12,7 +12,7 @@ from contenthubd.domain.account import Account
 from contenthubd.domain.outcome import HINTS, UNCHARGED, ErrorKind
 from contenthubd.domain.request import Request
 from contenthubd.domain.task import IN_FLIGHT, Mode, Task
-from contenthubd.ports import Row
+from contenthubd.ports.views import Row
 
 
 def shown(value: Any) -> Any:

@@ -14,7 +14,9 @@ from contenthubd.desk.shapes import request, submitted, task_view
 from contenthubd.desk.watch import Watch
 from contenthubd.domain.polling import expected_duration
 from contenthubd.domain.task import Mode
-from contenthubd.ports import Clock, History, Row, Views
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.flights import History
+from contenthubd.ports.views import Row, Views
 from contenthubd.stages.slots import Slots
 from contenthubd.stages.steer import Steer
 from contenthubd.stages.submit import Submit, batch_of

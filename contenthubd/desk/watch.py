@@ -12,7 +12,8 @@ from contenthubd.control import wire
 from contenthubd.desk.search import Search
 from contenthubd.desk.shapes import shown
 from contenthubd.domain.task import FINAL
-from contenthubd.ports import Clock, Row, Views
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.views import Row, Views
 
 LOOK_AGAIN: Final = timedelta(seconds=1)
 LONGEST_POSITIONED: Final = 20

@@ -12,7 +12,7 @@ import anyio
 import structlog
 
 from contenthubd.domain.errors import Unavailable
-from contenthubd.ports import Clock
+from contenthubd.ports.clock import Clock
 
 FIRST_PAUSE: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(seconds=30)

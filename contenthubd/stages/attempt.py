@@ -18,7 +18,10 @@ from contenthubd.domain.attempt import Child, mark_of
 from contenthubd.domain.errors import Unavailable
 from contenthubd.domain.outcome import Accepted, Interrupted, Outcome, Sick, Unknown
 from contenthubd.domain.task import Mode, Task
-from contenthubd.ports import Clock, Creator, FlightStore, Stage, Wake
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.creator import Creator
+from contenthubd.ports.flights import FlightStore
+from contenthubd.ports.stage import Stage, Wake
 from contenthubd.stages.pause import Pause
 from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots

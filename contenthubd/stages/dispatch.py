@@ -19,7 +19,11 @@ import structlog
 from contenthubd.domain.errors import Unavailable
 from contenthubd.domain.outcome import ErrorKind
 from contenthubd.domain.task import Mode, Task
-from contenthubd.ports import Clock, Creator, FlightStore, Lease, TaskQueue, TaskStore
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.creator import Creator
+from contenthubd.ports.flights import FlightStore
+from contenthubd.ports.queue import TaskQueue
+from contenthubd.ports.tasks import Lease, TaskStore
 from contenthubd.stages.pause import Pause
 from contenthubd.stages.slots import Slots
 
@@ -144,8 +148,7 @@ class Dispatch:
         self._refilled_at = self._clock.now()
         await self._queue.clear()
         waiting = await self._tasks.waiting(self._refill_limit, self._run_as)
-        for task_id, rank in waiting:
-            await self._queue.put(task_id, rank)
+        await self._queue.put(waiting)
         return bool(waiting)
 
     async def _runnable(self) -> Mapping[Mode, Mode]:

@@ -7,7 +7,9 @@ import structlog
 
 from contenthubd.domain.errors import FetchFailed
 from contenthubd.domain.retry import RetryPolicy
-from contenthubd.ports import Clock, DueImage, ImageSource, ImageStore, Stage, Wake
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.contents import DueImage, ImageSource, ImageStore
+from contenthubd.ports.stage import Stage, Wake
 
 IDLE: Final = timedelta(seconds=30)
 LIMIT: Final = 10

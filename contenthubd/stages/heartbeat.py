@@ -5,7 +5,10 @@ While the heartbeat is stale nothing is claimed: another daemon may already be t
 
 from datetime import datetime, timedelta
 
-from contenthubd.ports import Clock, FlightStore, Lease, Stage, Wake
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.flights import FlightStore
+from contenthubd.ports.stage import Stage, Wake
+from contenthubd.ports.tasks import Lease
 
 BEATS = 3
 """Heartbeats per lease."""

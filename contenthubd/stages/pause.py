@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from contenthubd.domain.outcome import Sick
-from contenthubd.ports import Clock
+from contenthubd.ports.clock import Clock
 
 FIRST: Final = timedelta(seconds=1)
 LONGEST: Final = timedelta(seconds=30)

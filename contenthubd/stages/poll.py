@@ -26,7 +26,10 @@ from contenthubd.domain.outcome import (
 )
 from contenthubd.domain.polling import CLOSEST, next_look
 from contenthubd.domain.task import FINAL, Task, TaskState
-from contenthubd.ports import Clock, Creator, CreatorWatch, FlightStore, History, TaskStore
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.creator import Creator, CreatorWatch
+from contenthubd.ports.flights import FlightStore, History
+from contenthubd.ports.tasks import TaskStore
 from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots

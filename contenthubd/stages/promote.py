@@ -5,7 +5,10 @@ from typing import Final
 
 import structlog
 
-from contenthubd.ports import Clock, Stage, TaskQueue, TaskStore, Wake
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.queue import TaskQueue
+from contenthubd.ports.stage import Stage, Wake
+from contenthubd.ports.tasks import TaskStore
 
 IDLE: Final = timedelta(seconds=30)
 LIMIT: Final = 500
@@ -25,9 +28,8 @@ class Promote:
         """Promote what is due; wait for the next one."""
         now = self._clock.now()
         promoted, following = await self._tasks.promote(now, LIMIT)
-        for task_id, rank in promoted:
-            await self._queue.put(task_id, rank)
         if promoted:
+            await self._queue.put(promoted)
             log.info("tasks_promoted", count=len(promoted))
             self._wake(Stage.DISPATCH)
         if following is None:

@@ -13,7 +13,8 @@ import structlog
 from contenthubd.domain.errors import PublishFailed
 from contenthubd.domain.publication import Publication, PublicationEvent
 from contenthubd.domain.retry import RetryPolicy
-from contenthubd.ports import Clock, PublicationStore, Publisher
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.contents import PublicationStore, Publisher
 
 IDLE: Final = timedelta(seconds=30)
 LIMIT: Final = 20

@@ -29,7 +29,11 @@ from contenthubd.domain.outcome import (
     Unknown,
 )
 from contenthubd.domain.task import Mode
-from contenthubd.ports import Clock, Creator, CreatorWatch, FlightStore, Lease, Stage, TaskStore, Wake
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.creator import Creator, CreatorWatch
+from contenthubd.ports.flights import FlightStore
+from contenthubd.ports.stage import Stage, Wake
+from contenthubd.ports.tasks import Lease, TaskStore
 from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots
 

@@ -7,7 +7,9 @@ import structlog
 
 from contenthubd.domain.content import ContentEvent, ContentState, content_step
 from contenthubd.domain.errors import Conflict
-from contenthubd.ports import Clock, PublicationStore, Stage, Wake
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.contents import PublicationStore
+from contenthubd.ports.stage import Stage, Wake
 
 log = structlog.get_logger(__name__)
 

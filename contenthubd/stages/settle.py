@@ -30,7 +30,10 @@ from contenthubd.domain.outcome import (
 )
 from contenthubd.domain.retry import RetryPolicy
 from contenthubd.domain.task import Mode, Task, TaskEvent, TaskState, step
-from contenthubd.ports import Clock, Fact, Settlement, Stage, TaskQueue, TaskStore, Wake
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.queue import TaskQueue
+from contenthubd.ports.stage import Stage, Wake
+from contenthubd.ports.tasks import Fact, Settlement, TaskStore
 from contenthubd.stages.slots import Slots
 
 log = structlog.get_logger(__name__)
@@ -82,7 +85,7 @@ class Settle:
         )
         if won:
             if settlement.enters is TaskState.PENDING:
-                await self._queue.put(task.task_id, task.rank)  # at once: it is before all who came after it
+                await self._queue.put([(task.task_id, task.rank)])  # at once: it is before all who came after it
             self._ring(settlement)
         return won
 

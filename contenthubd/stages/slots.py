@@ -3,7 +3,7 @@
 The database is the truth (the claim checks it again); every reading of the open attempts corrects this number.
 """
 
-from contenthubd.ports import Stage, Wake
+from contenthubd.ports.stage import Stage, Wake
 
 
 class Slots:

@@ -6,7 +6,10 @@ import structlog
 
 from contenthubd.domain.errors import Conflict
 from contenthubd.domain.task import Task, TaskEvent, step
-from contenthubd.ports import Clock, Stage, TaskQueue, TaskStore, Wake
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.queue import TaskQueue
+from contenthubd.ports.stage import Stage, Wake
+from contenthubd.ports.tasks import TaskStore
 from contenthubd.stages.attempt import Attempts
 
 log = structlog.get_logger(__name__)
@@ -38,7 +41,7 @@ class Steer:
         revived = await self._tasks.revive(task_id, self._clock.now(), by)
         if revived is None:
             raise await self._refusal(task_id, TaskEvent.REVIVED)
-        await self._queue.put(task_id, revived.rank)
+        await self._queue.put([(task_id, revived.rank)])
         log.info("task_revived", task_id=str(task_id), by=by)
         self._wake(Stage.DISPATCH)
         return revived

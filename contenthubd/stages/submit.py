@@ -11,7 +11,11 @@ from contenthubd.domain.account import Account
 from contenthubd.domain.errors import InvalidInput
 from contenthubd.domain.request import Request, check, compose, resolve_auto_approve, resolve_mode
 from contenthubd.domain.task import Mode, NewTask, Task, TaskState
-from contenthubd.ports import AccountStore, Clock, NewBatch, Stage, TaskQueue, TaskStore, Wake
+from contenthubd.ports.accounts import AccountStore
+from contenthubd.ports.clock import Clock
+from contenthubd.ports.queue import TaskQueue
+from contenthubd.ports.stage import Stage, Wake
+from contenthubd.ports.tasks import NewBatch, TaskStore
 
 log = structlog.get_logger(__name__)
 
@@ -75,9 +79,7 @@ class Submit:
         made = [self._new_task(found, request, text, new_batch, key) for request, text in prepared]
         ids = {task.task_id for task in made}
         stored = await self._tasks.submit(made, new_batch)
-        for task in stored:
-            if task.state is TaskState.PENDING:
-                await self._queue.put(task.task_id, task.rank)
+        await self._queue.put([(task.task_id, task.rank) for task in stored if task.state is TaskState.PENDING])
         self._wake(Stage.DISPATCH)
         log.info("tasks_submitted", account=account, count=len(stored), batch_id=new_batch and str(new_batch.batch_id))
         return [(task, task.task_id in ids) for task in stored]

@@ -16,7 +16,7 @@ from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import upgrade
 from contenthubd.domain.request import Request
-from contenthubd.ports import Stage
+from contenthubd.ports.stage import Stage
 from tests.bench.table import Line, middle
 from tests.stages.house import House
 

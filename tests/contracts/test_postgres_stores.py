@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.errors import NotFound
 from contenthubd.domain.task import Mode, TaskState
-from contenthubd.ports import Lease
+from contenthubd.ports.tasks import Lease
 from tests.clock import ManualClock
 from tests.stages.house import INSTANCE, House
 from tests.stages.scripted_creator import CHILD

@@ -10,7 +10,7 @@ from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.outcome import ErrorKind, Failed, Picture, Succeeded
 from contenthubd.domain.request import Request
 from contenthubd.domain.task import Mode, Task
-from contenthubd.ports import Listing
+from contenthubd.ports.views import Listing
 from tests.stages.house import House
 from tests.stages.scripted_creator import Create
 

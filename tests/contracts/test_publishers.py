@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from contenthubd.adapters.publishers.directory import INDEX, MAX_SLUG_BYTES, TEMPORARY, DirectoryPublisher, slug_of
 from contenthubd.domain.errors import PublishFailed
 from contenthubd.domain.publication import Publication, PublicationState, PublishedImage, Receipt
-from contenthubd.ports import Publisher
+from contenthubd.ports.contents import Publisher
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 PUBLICATION = Publication(

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from contenthubd.adapters.queue.memory import SLACK, MemoryQueue
 from contenthubd.domain.errors import InvalidInput
 from contenthubd.domain.task import Rank
-from contenthubd.ports import TaskQueue
+from contenthubd.ports.queue import TaskQueue
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ async def refill(queue: TaskQueue, waiting: dict[UUID, Rank], limit: int) -> Non
     """As the dispatcher does it: one row more than fit in tells the queue where its knowledge ends."""
     await queue.clear()
     for task_id, place in sorted(waiting.items(), key=lambda item: (item[1], item[0]))[: limit + 1]:
-        await queue.put(task_id, place)
+        await queue.put([(task_id, place)])
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -114,13 +114,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.numbers += 1
         task_id = task(self.numbers)
         self.waiting[task_id] = Rank(priority, turn, self.numbers)
-        self.runner.run(self.queue.put(task_id, self.waiting[task_id]))
+        self.runner.run(self.queue.put([(task_id, self.waiting[task_id])]))
         return task_id
 
     @rule(task_id=ids)
     def put_twice(self, task_id: UUID) -> None:
         if task_id in self.waiting:
-            self.runner.run(self.queue.put(task_id, self.waiting[task_id]))
+            self.runner.run(self.queue.put([(task_id, self.waiting[task_id])]))
 
     @rule(task_id=ids)
     def remove(self, task_id: UUID) -> None:
@@ -131,7 +131,7 @@ class QueueMachine(RuleBasedStateMachine):
     def put_again_elsewhere(self, task_id: UUID, priority: int) -> UUID:
         self.runner.run(self.queue.remove(task_id))
         self.waiting[task_id] = Rank(priority, 0, task_id.int)
-        self.runner.run(self.queue.put(task_id, self.waiting[task_id]))
+        self.runner.run(self.queue.put([(task_id, self.waiting[task_id])]))
         return task_id
 
     @rule()
@@ -177,50 +177,50 @@ def test_any_sequence_of_calls_agrees_with_the_model(implementation: Implementat
 async def test_priority_comes_before_turn_and_turn_before_age(roomy: TaskQueue) -> None:
     ranks = [Rank(5, 0, 1), Rank(5, 1, 0), Rank(1, 9, 9), Rank(10, 0, 0), Rank(5, 0, 2)]
     for number, place in enumerate(ranks):
-        await roomy.put(task(number), place)
+        await roomy.put([(task(number), place)])
     assert await drained(roomy) == [task(2), task(0), task(4), task(1), task(3)]
 
 
 async def test_a_thousand_tasks_of_one_account_do_not_starve_another(roomy: TaskQueue) -> None:
     """Fairness is in the rank: the turn is the task's place among those of its own account."""
     for number in range(1000):
-        await roomy.put(task(number), Rank(5, number, number))
+        await roomy.put([(task(number), Rank(5, number, number))])
     for number in range(3):
-        await roomy.put(task(5000 + number), Rank(5, number, 5000 + number))
+        await roomy.put([(task(5000 + number), Rank(5, number, 5000 + number))])
     first = [await roomy.take() for _ in range(6)]
     assert first == [task(0), task(5000), task(1), task(5001), task(2), task(5002)]
 
 
 async def test_an_id_put_twice_stays_where_it_is_and_comes_out_once(roomy: TaskQueue) -> None:
-    await roomy.put(task(1), rank(1))
-    await roomy.put(task(2), rank(2))
-    await roomy.put(task(2), rank(0))
+    await roomy.put([(task(1), rank(1))])
+    await roomy.put([(task(2), rank(2))])
+    await roomy.put([(task(2), rank(0))])
     assert await roomy.count() == 2
     assert await drained(roomy) == [task(1), task(2)]
 
 
 async def test_a_taken_id_can_be_put_again(roomy: TaskQueue) -> None:
-    await roomy.put(task(1), rank(1))
+    await roomy.put([(task(1), rank(1))])
     assert await roomy.take() == task(1)
-    await roomy.put(task(1), rank(1))
+    await roomy.put([(task(1), rank(1))])
     assert await drained(roomy) == [task(1)]
 
 
 async def test_a_removed_id_does_not_come_out_and_can_be_put_again(roomy: TaskQueue) -> None:
     for number in range(3):
-        await roomy.put(task(number), rank(number))
+        await roomy.put([(task(number), rank(number))])
     await roomy.remove(task(1))
     await roomy.remove(task(99))
     assert await roomy.count() == 2
-    await roomy.put(task(1), rank(9))
+    await roomy.put([(task(1), rank(9))])
     assert await drained(roomy) == [task(0), task(2), task(1)]
 
 
 async def test_a_cleared_queue_is_empty_and_usable(roomy: TaskQueue) -> None:
-    await roomy.put(task(1), rank(1))
+    await roomy.put([(task(1), rank(1))])
     await roomy.clear()
     assert (await roomy.count(), await roomy.take()) == (0, None)
-    await roomy.put(task(1), rank(1))
+    await roomy.put([(task(1), rank(1))])
     assert await drained(roomy) == [task(1)]
 
 
@@ -230,7 +230,7 @@ async def test_an_overfull_queue_hands_everything_out_in_order_with_refills(impl
     out: list[UUID] = []
     async with implementation.open() as queue:
         for task_id, place in waiting.items():
-            await queue.put(task_id, place)
+            await queue.put([(task_id, place)])
         while waiting:
             got = await drained(queue)
             out += got
@@ -243,7 +243,7 @@ async def test_an_overfull_queue_hands_everything_out_in_order_with_refills(impl
 async def test_concurrent_takers_never_get_the_same_id(implementation: Implementation) -> None:
     async with implementation.open() as queue:
         for number in range(200):
-            await queue.put(task(number), rank(number))
+            await queue.put([(task(number), rank(number))])
         held = await queue.count()
         async with asyncio.TaskGroup() as group:
             takers = [group.create_task(drained(queue)) for _ in range(8)]
@@ -254,7 +254,7 @@ async def test_concurrent_takers_never_get_the_same_id(implementation: Implement
 async def test_a_cancelled_take_loses_no_id(roomy: TaskQueue) -> None:
     """Two hundred rounds; each cancels one taker at another point of its way."""
     for number in range(200):
-        await roomy.put(task(number), rank(number))
+        await roomy.put([(task(number), rank(number))])
     got: set[UUID] = set()
     for turn in range(200):
         taker = asyncio.create_task(roomy.take())
@@ -276,18 +276,18 @@ async def test_a_cancelled_take_loses_no_id(roomy: TaskQueue) -> None:
 async def test_a_full_memory_queue_keeps_the_best_and_knows_where_its_knowledge_ends() -> None:
     queue = MemoryQueue(2)
     for number in (5, 6, 4, 7):
-        await queue.put(task(number), rank(number))
+        await queue.put([(task(number), rank(number))])
     assert await queue.count() == 2
     assert await queue.take() == task(4)
-    await queue.put(task(8), rank(8))  # 6 was dropped and comes before it
-    await queue.put(task(3), rank(3))
+    await queue.put([(task(8), rank(8))])  # 6 was dropped and comes before it
+    await queue.put([(task(3), rank(3))])
     assert await drained(queue) == [task(3), task(5)]
 
 
 async def test_ids_put_and_removed_for_ever_leave_no_garbage() -> None:
     queue = MemoryQueue(100)
     for number in range(10_000):
-        await queue.put(task(number), rank(number))
+        await queue.put([(task(number), rank(number))])
         await queue.remove(task(number))
     assert queue._best.qsize() <= SLACK
     assert len(queue._worst) <= SLACK
@@ -296,7 +296,7 @@ async def test_ids_put_and_removed_for_ever_leave_no_garbage() -> None:
 async def test_ids_pushed_out_for_ever_leave_no_garbage() -> None:
     queue = MemoryQueue(10)
     for number in range(10_000, 0, -1):
-        await queue.put(task(number), rank(number))
+        await queue.put([(task(number), rank(number))])
     assert queue._best.qsize() <= 2 * 10 + SLACK
     assert await drained(queue) == [task(number) for number in range(1, 11)]
 

@@ -22,7 +22,8 @@ from contenthubd.domain.account import Account
 from contenthubd.domain.request import Request
 from contenthubd.domain.retry import RetryPolicy
 from contenthubd.domain.task import Mode, Task, TaskState
-from contenthubd.ports import ImageSource, Publisher, Stage
+from contenthubd.ports.contents import ImageSource, Publisher
+from contenthubd.ports.stage import Stage
 from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.dispatch import Dispatch
 from contenthubd.stages.fetch import Fetch

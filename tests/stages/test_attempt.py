@@ -14,7 +14,8 @@ from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.domain.errors import DatabaseUnavailable
 from contenthubd.domain.outcome import ErrorKind, Failed, RowState, Sick, TimedOut, Unknown
 from contenthubd.domain.task import Mode, Task, TaskState
-from contenthubd.ports import Lease, Settlement, Stage
+from contenthubd.ports.stage import Stage
+from contenthubd.ports.tasks import Lease, Settlement
 from contenthubd.stages.attempt import LOOKUPS
 from tests.stages.house import INSTANCE, House
 from tests.stages.scripted_creator import CHILD, Create

@@ -12,7 +12,7 @@ from contenthubd.domain.errors import Conflict, DatabaseUnavailable, FetchFailed
 from contenthubd.domain.outcome import Picture, Succeeded
 from contenthubd.domain.publication import Publication, PublicationEvent, Receipt
 from contenthubd.domain.task import Mode, Task
-from contenthubd.ports import Stage
+from contenthubd.ports.stage import Stage
 from contenthubd.stages.fetch import IDLE
 from tests.stages.house import House
 from tests.stages.scripted_creator import Create

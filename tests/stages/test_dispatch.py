@@ -15,7 +15,8 @@ from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.domain.errors import DatabaseUnavailable
 from contenthubd.domain.outcome import ErrorKind, Sick
 from contenthubd.domain.task import Mode, Task, TaskState
-from contenthubd.ports import Lease, Stage
+from contenthubd.ports.stage import Stage
+from contenthubd.ports.tasks import Lease
 from contenthubd.stages.dispatch import IDLE, RECHECK, REFRESH
 from tests.stages.house import INSTANCE, House
 from tests.stages.scripted_creator import Create

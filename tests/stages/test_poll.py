@@ -8,7 +8,7 @@ import pytest
 
 from contenthubd.domain.outcome import CreatorRow, ErrorKind, Failed, Picture, RowState, Sick, Succeeded, Unknown
 from contenthubd.domain.task import Mode, TaskState
-from contenthubd.ports import Stage
+from contenthubd.ports.stage import Stage
 from contenthubd.stages.poll import IDLE
 from tests.stages.house import House
 from tests.stages.scripted_creator import Create, ScriptedCreator

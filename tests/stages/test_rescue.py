@@ -12,7 +12,8 @@ from contenthubd.domain.attempt import mark_of, with_mark
 from contenthubd.domain.errors import DatabaseUnavailable
 from contenthubd.domain.outcome import ErrorKind, RowState, Sick, Succeeded, Unknown
 from contenthubd.domain.task import Mode, Task, TaskState
-from contenthubd.ports import Settlement, Stage
+from contenthubd.ports.stage import Stage
+from contenthubd.ports.tasks import Settlement
 from contenthubd.stages.rescue import AGAIN
 from tests.stages.house import INSTANCE, LEASE, House
 from tests.stages.scripted_creator import CHILD

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from contenthubd.domain.errors import DatabaseUnavailable, StateDirectoryError
-from contenthubd.ports import Stage
+from contenthubd.ports.stage import Stage
 from contenthubd.runtime import lifecycle
 from contenthubd.runtime.clock import SystemClock
 from contenthubd.runtime.loop import Loop

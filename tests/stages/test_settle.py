@@ -22,7 +22,7 @@ from contenthubd.domain.outcome import (
     Unknown,
 )
 from contenthubd.domain.task import Mode, Task, TaskState
-from contenthubd.ports import Stage
+from contenthubd.ports.stage import Stage
 from contenthubd.stages.settle import decide
 from tests.stages.house import House
 

@@ -9,7 +9,7 @@ from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.domain.errors import Conflict, NotFound
 from contenthubd.domain.outcome import ErrorKind, Failed
 from contenthubd.domain.task import Mode, Task, TaskState
-from contenthubd.ports import Stage
+from contenthubd.ports.stage import Stage
 from contenthubd.stages.promote import IDLE
 from contenthubd.stages.steer import Steer
 from tests.clock import NOON

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from contenthubd.domain.errors import InvalidInput, NotFound
 from contenthubd.domain.request import Request
 from contenthubd.domain.task import Mode, Task, TaskState
-from contenthubd.ports import Stage
+from contenthubd.ports.stage import Stage
 from contenthubd.stages.submit import InvalidRequests, batch_of
 from tests.stages.house import House
 

@@ -37,7 +37,7 @@ from contenthubd.domain.outcome import (
     Unknown,
 )
 from contenthubd.domain.task import Mode, Task
-from contenthubd.ports import Clock
+from contenthubd.ports.clock import Clock
 
 _RESULT_TRIES: Final = 3
 

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from contenthubd.ports import Clock
+from contenthubd.ports.clock import Clock
 
 _SECONDS: Final = 1.0
 _PREFIX: Final = "bull:content-creator-tasks:"

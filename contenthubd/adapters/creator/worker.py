@@ -31,7 +31,7 @@ from contenthubd.adapters.creator.worker_process import (
     worker_alive,
 )
 from contenthubd.domain.outcome import CreatorRow, ErrorKind, RowState, Sick
-from contenthubd.ports import Clock
+from contenthubd.ports.clock import Clock
 
 _REAP_SECONDS: Final = 5.0
 _LOG_LIMIT: Final = 5 * MEBIBYTE

@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.attempt import Child, Flight, mark_of
 from contenthubd.domain.task import IN_FLIGHT, Mode, TaskState
-from contenthubd.ports import Lease
+from contenthubd.ports.tasks import Lease
 
 _FLIGHT: Final = """
     attempt.task_id, attempt.number, attempt.mode, attempt.creator_task_id, attempt.accepted_at, attempt.abandoned_at,

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import text
 
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.ports import DueImage
+from contenthubd.ports.contents import DueImage
 
 _DUE: Final = text("""
     SELECT content_id, position, url, tries FROM image WHERE state = 'pending' AND due_at <= :now

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.errors import StateDirectoryError
 
-NEWEST: Final = "0001"
+NEWEST: Final = "0002"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x636F6E7465
 _VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL AS made")

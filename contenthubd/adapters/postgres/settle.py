@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
-from contenthubd.ports import Settlement
+from contenthubd.ports.tasks import Settlement
 
 _GUARDED: Final = """
     WITH held AS (

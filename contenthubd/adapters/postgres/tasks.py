@@ -13,7 +13,7 @@ from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.settle import SETTLE, SETTLE_WITH_CONTENT, content_values, settle_values
 from contenthubd.domain.errors import NotFound
 from contenthubd.domain.task import FINAL, Mode, NewTask, Rank, Task, TaskEvent, TaskState, sources
-from contenthubd.ports import Lease, NewBatch, Settlement
+from contenthubd.ports.tasks import Lease, NewBatch, Settlement
 
 
 class PostgresTasks:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.ports import Listing, Row
+from contenthubd.ports.views import Listing, Row
 
 _TASK: Final = """
     SELECT task.id, account.name AS account, task.state, task.mode, task.topic, task.created_at,

@@ -13,6 +13,7 @@ waiting ones by more than ``SLACK``: then both heaps are built anew.
 
 import asyncio
 import heapq
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -32,8 +33,12 @@ class MemoryQueue:
         self._capacity = capacity
         self._forget_all()
 
-    async def put(self, task_id: UUID, rank: Rank) -> None:
-        """Add an id; dropped if it lies behind the horizon. An id that is already there stays where it is."""
+    async def put(self, places: Sequence[tuple[UUID, Rank]]) -> None:
+        """Add ids; dropped if they lie behind the horizon. An id that is already there stays where it is."""
+        for task_id, rank in places:
+            self._put(task_id, rank)
+
+    def _put(self, task_id: UUID, rank: Rank) -> None:
         place = (rank, task_id)
         if task_id in self._waiting or (self._horizon is not None and place >= self._horizon):
             return

@@ -1,0 +1,43 @@
+"""Attempts under way, and what the past says about how long they take."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from contenthubd.domain.attempt import Child, Flight
+from contenthubd.ports.tasks import Lease
+
+
+class FlightStore(Protocol):
+    """Attempts that are under way: the daemon's own and those the creator works on."""
+
+    async def in_flight(self, instance: str) -> list[Flight]:
+        """All attempts of this creator instance that have not ended, abandoned ones included."""
+
+    async def own_child(self, task_id: UUID, attempt: int, child: Child) -> None:
+        """Remember the process that works on an attempt."""
+
+    async def renew(self, owner: str, until: datetime) -> None:
+        """Extend every lease of this owner: the heartbeat."""
+
+    async def expired(self, now: datetime, state_id: str, lease: Lease, limit: int) -> list[Flight]:
+        """Attempts at the lease's instance that others hold: run out, or an earlier daemon's of this state directory"""
+
+    async def take_over(self, flight: Flight, lease: Lease) -> bool:
+        """Make an expired lease ours; False if someone else was quicker."""
+
+    async def accepted_late(self, task_id: UUID, attempt: int, creator_task_id: str, at: datetime) -> None:
+        """The creator accepted an attempt that was abandoned meanwhile: keep the id, its end must be awaited."""
+
+    async def end(self, task_id: UUID, attempt: int, at: datetime, outcome: str) -> bool:
+        """An attempt that no task waits for ended: it no longer counts. False if it had ended already."""
+
+    async def requeued(self, task_id: UUID, attempt: int, at: datetime) -> bool:
+        """Remember when the creator was last told to queue this attempt again; False if it has ended."""
+
+
+class History(Protocol):
+    """What the past says."""
+
+    async def durations(self, limit: int) -> list[timedelta]:
+        """Claim to end of the latest successful attempts, newest first."""

@@ -1,0 +1,19 @@
+"""The stages that run by themselves, and the bell that wakes one of them."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """The stages that run by themselves; ``Wake`` rings one of them, which is harmless at any time."""
+
+    DISPATCH = "dispatch"
+    POLL = "poll"
+    PROMOTE = "promote"
+    RESCUE = "rescue"
+    HEARTBEAT = "heartbeat"
+    FETCH = "fetch"
+    PUBLISH = "publish"
+
+
+Wake = Callable[[Stage], None]
