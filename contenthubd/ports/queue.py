@@ -1,6 +1,8 @@
 """The queue of task ids."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -11,7 +13,11 @@ Place = tuple[UUID, Rank]
 
 
 class TaskQueue(Protocol):
-    """Task ids in rank order, each at most once. Never the truth: an id may be lost, the database has it."""
+    """Task ids in rank order, each at most once. Never the truth: an id may be lost, the database has it.
+
+    Of two ids of one priority and one turn the older goes first. Sequence and id both rise with age, so a queue may
+    go by either.
+    """
 
     async def put(self, places: Sequence[Place]) -> None:
         """Add ids; never refuses. An id that is already there stays where it is."""
@@ -30,3 +36,23 @@ class TaskQueue(Protocol):
 
     async def ping(self) -> None:
         """Raise Unavailable if the queue cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueUse:
+    """Which queue is in use. ``degraded`` when it stands in for one that should be there."""
+
+    kind: str
+    since: datetime
+    why: str = ""
+    degraded: bool = False
+
+
+class QueueWatch(Protocol):
+    """Sees to it that the better queue is in use."""
+
+    async def check(self) -> None:
+        """Look whether the better queue answers and change over if need be; never raises."""
+
+    def in_use(self) -> QueueUse:
+        """Which queue is in use, since when, and why."""

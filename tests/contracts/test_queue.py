@@ -26,41 +26,40 @@ from contenthubd.adapters.queue.memory import SLACK, MemoryQueue
 from contenthubd.domain.errors import InvalidInput
 from contenthubd.domain.task import Rank
 from contenthubd.ports.queue import TaskQueue
+from tests.contracts.redis_queues import redis_queue
+from tests.real.valkey import Valkey
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """One queue under test; ``capacity`` is how many ids it is sure to hold."""
+    """One queue under test; ``capacity`` is how many ids it is sure to hold, ``examples`` how often it is tried."""
 
     name: str
     capacity: int
     open: Callable[[], AbstractAsyncContextManager[TaskQueue]]
+    examples: int = 150
 
 
-def memory(capacity: int) -> Callable[[], AbstractAsyncContextManager[TaskQueue]]:
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[TaskQueue]:
-        yield MemoryQueue(capacity)
-
-    return opened
+@asynccontextmanager
+async def memory_queue(server: Valkey, capacity: int) -> AsyncIterator[TaskQueue]:
+    yield MemoryQueue(capacity)
 
 
-IMPLEMENTATIONS = [
-    Implementation("memory", 10_000, memory(10_000)),
-    Implementation("memory with three places", 3, memory(3)),
-    Implementation("memory with one place", 1, memory(1)),
-]
+KINDS = {"memory": (memory_queue, 150), "redis": (redis_queue, 25)}
+ROOMY = 10_000
 
 
-@pytest.fixture(params=IMPLEMENTATIONS, ids=lambda implementation: implementation.name)
-def implementation(request: pytest.FixtureRequest) -> Implementation:
-    chosen: Implementation = request.param
-    return chosen
+@pytest.fixture(params=[f"{kind}-{capacity}" for kind in KINDS for capacity in (ROOMY, 3, 1)])
+def implementation(request: pytest.FixtureRequest, valkey: Valkey) -> Implementation:
+    kind, capacity = request.param.split("-")
+    opened, examples = KINDS[kind]
+    return Implementation(request.param, int(capacity), lambda: opened(valkey, int(capacity)), examples)
 
 
-@pytest.fixture
-async def roomy() -> AsyncIterator[TaskQueue]:
-    async with IMPLEMENTATIONS[0].open() as queue:
+@pytest.fixture(params=KINDS)
+async def roomy(request: pytest.FixtureRequest, valkey: Valkey) -> AsyncIterator[TaskQueue]:
+    opened, _ = KINDS[request.param]
+    async with opened(valkey, ROOMY) as queue:
         yield queue
 
 
@@ -69,7 +68,7 @@ def task(number: int) -> UUID:
 
 
 def rank(number: int) -> Rank:
-    return Rank(5, 0, number)
+    return Rank(5, number, number)
 
 
 async def drained(queue: TaskQueue) -> list[UUID]:
@@ -164,7 +163,7 @@ def test_any_sequence_of_calls_agrees_with_the_model(implementation: Implementat
     run_state_machine_as_test(
         type("Machine", (QueueMachine,), {"implementation": implementation}),
         settings=settings(
-            max_examples=150,
+            max_examples=implementation.examples,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,
