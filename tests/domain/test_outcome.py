@@ -26,5 +26,5 @@ def test_a_failure_of_the_task_itself_has_no_hint_about_the_creator() -> None:
 
 
 def test_what_the_creator_did_is_not_held_against_the_task() -> None:
-    assert {*SICKNESSES, ErrorKind.STOPPED} >= UNCHARGED
+    assert {*SICKNESSES, ErrorKind.STOPPED, ErrorKind.INSTANCE_LOST} >= UNCHARGED
     assert not UNCHARGED & PERMANENT

@@ -1,0 +1,97 @@
+"""A cron expression in a time zone: the times it means, and nothing about what happens then.
+
+The five fields are read as Debian's cron reads them. A job at a fixed hour and minute runs once on both nights on
+which clocks change: a time that is left out is made up for right after the gap, a time that comes twice counts the
+first time. Jobs with a star for the minute or the hour follow the time that really passes.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from itertools import islice
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+
+from contenthubd.domain.errors import InvalidInput
+
+FIELDS: Final = 5
+MAX_CHARS: Final = 200
+COUNTED: Final = 1500
+"""Slots are counted up to here; a day has 1440 minutes, and an expression has at most one slot in each."""
+_ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_REFUSED: Final = (CronSimError, AssertionError, TypeError, ValueError)  # what the library says to nonsense
+_LIKE: Final = "Write minute, hour, day of month, month and day of week, such as '30 7 * * MON-FRI'."
+
+
+class Cron:
+    """Times as aware UTC; InvalidInput for an expression or a time zone that is not possible."""
+
+    def __init__(self, expression: str, time_zone: str) -> None:
+        self.expression = " ".join(expression.split())
+        self.zone = zone(time_zone)
+        if len(self.expression) > MAX_CHARS or len(self.expression.split()) != FIELDS:
+            raise _refused(expression, f"It does not have {FIELDS} fields in at most {MAX_CHARS} characters.")
+        try:
+            first = next(self.after(_ANY_TIME), None)
+        except _REFUSED as fault:
+            raise _refused(expression, f"{str(fault) or 'A field cannot be read'}.") from None
+        if first is None:
+            raise _refused(expression, "No such day ever comes.")
+
+    def after(self, moment: datetime) -> Iterator[datetime]:
+        """Every slot later than ``moment``, in order; ends only if none comes for 50 years."""
+        last = moment.astimezone(UTC)
+        for local in CronSim(self.expression, moment.astimezone(self.zone)):
+            slot = local.astimezone(UTC)
+            if slot > last:  # begun inside a repeated hour, the library tells of the hour's first run again
+                yield slot
+                last = slot
+
+    def next(self, moment: datetime) -> datetime:
+        """The first slot later than ``moment``."""
+        return next(self.after(moment))
+
+    def first(self, moment: datetime, count: int) -> list[datetime]:
+        """The first ``count`` slots later than ``moment``."""
+        return list(islice(self.after(moment), count))
+
+    def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """Every slot with ``after`` < slot ≤ ``until``, in order."""
+        for slot in self.after(after):
+            if slot > until:
+                return
+            yield slot
+
+    def latest(self, after: datetime, until: datetime) -> tuple[datetime, int] | None:
+        """The last slot with ``after`` < slot ≤ ``until`` and how many there are, counted up to ``COUNTED``."""
+        found = list(islice(self.between(after, until), COUNTED))
+        if not found:
+            return None
+        if len(found) < COUNTED:
+            return found[-1], len(found)
+        window = timedelta(days=1)
+        while True:
+            last = deque(self.between(max(after, until - window), until), maxlen=1)
+            if last:
+                return last[0], COUNTED
+            window *= 2
+
+
+def zone(name: str) -> ZoneInfo:
+    """An IANA time zone; InvalidInput names the nearest one."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        near = get_close_matches(name, sorted(available_timezones()), 1)
+        raise InvalidInput(
+            f"There is no time zone {name[:60]!r}.",
+            why="Time zones have names such as UTC, Europe/Berlin or Asia/Shanghai.",
+            fix=f"Did you mean {near[0]!r}?" if near else "",
+        ) from None
+
+
+def _refused(expression: str, why: str) -> InvalidInput:
+    return InvalidInput(f"The cron expression {expression[:80]!r} is not possible.", why=why, fix=_LIKE)
