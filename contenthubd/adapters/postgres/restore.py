@@ -1,0 +1,189 @@
+"""Bringing a backup back: one transaction for the tables, all or nothing, and the images beside it.
+
+Images are put in place before the commit. A crash then leaves at worst files that no row tells of; they harm nothing,
+and the same restore started again finds them in place. The tables are made as they were when the backup was made,
+filled, and only then brought to the newest version, by the same migrations that a daemon would run. The database gets
+a new id: what was kept elsewhere under the old one belongs to the old one. Nor does anybody use the creator instances
+yet: whoever was alive when the backup was made lives on another database.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
+
+import asyncpg
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from contenthubd.adapters.postgres import archive, catalog
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.migrate import NEWEST, bring_to, locked, version
+from contenthubd.domain.errors import Conflict, InvalidInput, StateDirectoryError
+
+_MISFITS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.SyntaxOrAccessError)
+_OWN_NAMES: Final = frozenset({"installation", "instance"})
+"""Tables that the daemon itself fills at its first start; rows there are nobody's work."""
+_IN_USE: Final = text("SELECT name FROM instance WHERE seen_until > now() AND state_id <> :own ORDER BY name LIMIT 1")
+_NEW_ID: Final = text("UPDATE installation SET id = gen_random_uuid()")
+_NOBODY_ALIVE: Final = text("UPDATE instance SET seen_until = least(seen_until, now())")
+log = structlog.get_logger(__name__)
+
+
+async def restore(database: Database, images: Path, path: Path, *, replace: bool, state_id: str) -> archive.Manifest:
+    """Fill the database and the image directory from ``path``; the tables are at the newest version then.
+
+    ``state_id`` names our own state directory, whose daemon does not run, however short a while ago it did.
+    InvalidInput for a file that is damaged, newer or does not fit; Conflict if rows are there and not to be replaced,
+    or a daemon uses them; StateDirectoryError for the disk. Nothing was changed then.
+    """
+    manifest = archive.checked(path, NEWEST)
+    found = await version(database)
+    if found is not None and found > NEWEST:
+        raise Conflict(
+            f"The database has version {found} of the tables; this contenthubd knows {NEWEST}.",
+            fix="Restore with the contenthubd that made them, or into another database.",
+        )
+    with _images(images) as shelf:
+        try:
+            async with database.transaction() as connection:
+                await locked(connection)
+                await _cleared(connection, state_id, replace=replace)
+                await connection.run_sync(bring_to, manifest.schema_version)
+                await _filled(connection, manifest, path, shelf)
+                await connection.run_sync(bring_to, "head")
+                await connection.execute(_NEW_ID)
+                await connection.execute(_NOBODY_ALIVE)
+        except _MISFITS as fault:
+            raise InvalidInput(
+                f"The backup {path} does not fit the tables it names.",
+                why=f"{type(fault).__name__}: {fault}",
+                fix="Restore another backup; nothing was changed.",
+            ) from fault
+    if replace:
+        shelf.remove_others()
+    log.info("backup_restored", path=str(path), made_at=manifest.created_at.isoformat(), images=manifest.images)
+    return manifest
+
+
+async def _cleared(connection: AsyncConnection, state_id: str, *, replace: bool) -> None:
+    """Take away the tables that are there; Conflict if somebody uses them, or they hold rows that are to stay."""
+    present = list(await catalog.columns(connection))
+    if "instance" in present and (user := (await connection.execute(_IN_USE, {"own": state_id})).first()):
+        raise Conflict(
+            "A daemon uses this database.",
+            why=f"The one of the creator instance {user.name!r} was alive within the last half minute.",
+            fix="Stop every daemon on this database, then try again in half a minute.",
+        )
+    for table in present:
+        if replace or table in _OWN_NAMES:
+            continue
+        if (await connection.execute(text(f"SELECT 1 FROM {table} LIMIT 1"))).first():  # noqa: S608 - a table of ours
+            raise Conflict(
+                f"The database is not empty: there are rows in {table}.",
+                why="A restore replaces all rows.",
+                fix="Make a backup of it if you need one, then say --replace.",
+            )
+    names = ", ".join([*present, catalog.VERSION_TABLE])
+    await connection.execute(text(f"DROP TABLE IF EXISTS {names}"))
+
+
+async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path: Path, shelf: "_Shelf") -> None:
+    """Copy every row in the order of the file, which is that of the foreign keys, then set the sequences."""
+    driver = await catalog.driver_of(connection)
+    entries = {f"{archive.TABLES}{entry.name}": entry for entry in manifest.tables}
+    known = await catalog.columns(connection)
+    strange = sorted({entry.name for entry in manifest.tables} - set(known))
+    if strange:
+        raise InvalidInput(f"The backup {path} has tables that its version has not: {', '.join(strange)}.")
+    for table in reversed(list(known)):
+        await connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - a table of ours; a migration may fill it
+    for name, member in archive.members(path):
+        if name in entries:
+            await _copied(driver, entries[name], member)
+        elif name.startswith(archive.IMAGES):
+            shelf.put(name.removeprefix(archive.IMAGES), member)
+    await _numbered(connection, manifest)
+
+
+async def _copied(driver: "asyncpg.Connection[Any]", entry: archive.TableEntry, member: IO[bytes]) -> None:
+    told: str = await driver.copy_to_table(
+        entry.name, columns=entry.columns, source=member, format="text", encoding="utf8"
+    )
+    if int(told.split()[-1]) != entry.rows:
+        raise InvalidInput(f"Table {entry.name} should have {entry.rows} rows, but {told.split()[-1]} came.")
+
+
+async def _numbered(connection: AsyncConnection, manifest: archive.Manifest) -> None:
+    for identity in await catalog.identities(connection):
+        last = manifest.sequences.get(identity.name, 0)
+        values = {"sequence": identity.sequence, "last": max(last, 1), "called": last > 0}
+        await connection.execute(text("SELECT setval(CAST(:sequence AS regclass), :last, :called)"), values)
+
+
+class _Shelf:
+    """The directory of images, with a memory of what was put there."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._kept: set[Path] = set()
+        self._new: list[Path] = []
+
+    def put(self, name: str, content: IO[bytes]) -> None:
+        """One image, whole or not at all. StateDirectoryError for the disk.
+
+        It is said here already: within a transaction, an OSError means that the server is away.
+        """
+        try:
+            self._put(self._root / name, content)
+        except OSError as fault:
+            raise StateDirectoryError(
+                f"The images cannot be put into {self._root}.",
+                why=f"{fault.strerror} ({fault.filename or self._root}).",
+                fix="Make room there, let this user write there, and try again; nothing was changed.",
+            ) from fault
+
+    def _put(self, target: Path, content: IO[bytes]) -> None:
+        """One that is there is the same one, for images never change."""
+        self._kept.add(target)
+        if target.is_file():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".tmp-{secrets.token_hex(8)}")
+        try:
+            with temporary.open("xb") as file:
+                shutil.copyfileobj(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._new.append(target)
+
+    def take_back(self) -> None:
+        """Remove what was put."""
+        for target in self._new:
+            target.unlink(missing_ok=True)
+            if not any(target.parent.iterdir()):
+                target.parent.rmdir()
+
+    def remove_others(self) -> None:
+        """Remove what belonged to the rows that were replaced."""
+        for other in set(self._root.glob("*/*")) - self._kept:
+            other.unlink(missing_ok=True)
+            if not any(other.parent.iterdir()):
+                other.parent.rmdir()
+
+
+@contextmanager
+def _images(root: Path) -> Iterator[_Shelf]:
+    shelf = _Shelf(root)
+    try:
+        yield shelf
+    except BaseException:
+        shelf.take_back()
+        raise

@@ -1,0 +1,20 @@
+"""contenthubctl db …: the daemon's own program does it, which needs no running daemon and knows the configuration."""
+
+import subprocess
+import sys
+from argparse import Namespace
+
+from contenthubd.ctl.client import Client
+from contenthubd.ctl.output import Output
+
+
+def run(args: Namespace, client: Client, output: Output) -> int:
+    """Hand the command on; its exit code."""
+    command = [sys.executable, "-m", "contenthubd", "db", args.verb]
+    for option in ("config", "state_dir"):
+        if value := getattr(args, option):
+            command += [f"--{option.replace('_', '-')}", value]
+    command += [f"--{option}" for option in ("force", "replace") if getattr(args, option, False)]
+    if "file" in args:
+        command += ["--", args.file]
+    return subprocess.run(command, check=False).returncode
