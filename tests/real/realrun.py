@@ -74,6 +74,7 @@ class RealRun:
             "tasks": tasks,
             "creator": {"command": package.command, "redis_url": self.redis.url, "env_file": str(self._env_file)},
             "images": {"allow_private_addresses": True},
+            "queue": {"type": "memory"},
         }
         self.daemon = RunningDaemon(state_dir, settings)
 
