@@ -4,11 +4,10 @@ Its output goes to temporary files, never to pipes: the creator ends with proces
 not taken yet, with exit code 0. Files also bound our memory: what is too much is cut off, not read.
 """
 
-import asyncio
 import contextlib
 import itertools
 import os
-import signal
+import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,18 @@ from typing import BinaryIO, Final
 import anyio
 import structlog
 
-from contenthubd.adapters.creator.process import TRACE, child_of, kill_group, kill_traced, trace_of_daemon
-from contenthubd.adapters.creator.settings import CreatorSettings
+from contenthubd.adapters.creator.process import Family, Spawned, kill_group
+from contenthubd.adapters.creator.settings import MEBIBYTE, CreatorSettings
 from contenthubd.adapters.creator.slots import Slots
 from contenthubd.domain.attempt import Child
 
 _TAIL_BYTES: Final = 4096
+_STORY_BYTES: Final = 4 * MEBIBYTE
+"""What a command that works may tell; only one that is asked has tables and articles to print."""
 _FIRST_LOOK: Final = 0.02
 _SLOWEST_LOOK: Final = 0.25
 _REAP_SECONDS: Final = 5.0
+_SWEEP_SECONDS: Final = 30.0
 
 log = structlog.get_logger()
 
@@ -66,14 +68,34 @@ class NotStarted:
 Ended = Finished | NotStarted
 
 
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """The files that a command writes into, and how much it may write."""
+
+    out: BinaryIO
+    err: BinaryIO
+    limit: int
+
+    @property
+    def flooded(self) -> bool:
+        return max(os.fstat(file.fileno()).st_size for file in (self.out, self.err)) > self.limit
+
+    def finished(self, pid: int, exit_code: int, cut: Cut | None) -> Finished:
+        """What came of it; a flood is not read."""
+        stdout = b"" if cut is Cut.FLOOD else _tail(self.out, self.limit)
+        return Finished(pid, exit_code, stdout, _tail(self.err, _TAIL_BYTES), cut)
+
+
 class Commands:
     """Runs commands of one creator, never more at once than there are slots."""
 
     def __init__(self, settings: CreatorSettings) -> None:
         self._settings = settings
         self.slots = Slots(settings.max_children)
-        self._trace = trace_of_daemon(settings.instance)
+        self._family = Family(settings.owner)
         self._numbers = itertools.count(1)
+        self._running: set[int] = set()
+        self._swept_at = 0.0
 
     async def run(
         self,
@@ -90,6 +112,7 @@ class Commands:
         the usual one begins when the command does.
         """
         called = anyio.current_time()
+        limit = self._settings.max_output_bytes if asking else min(self._settings.max_output_bytes, _STORY_BYTES)
         async with contextlib.AsyncExitStack() as held:
             with contextlib.ExitStack() as files:
                 try:
@@ -101,72 +124,91 @@ class Commands:
                     return NotStarted(error)
                 begins = called if timeout else anyio.current_time()
                 deadline = begins + (timeout or self._settings.command_timeout).total_seconds()
-                return await self._run(list(arguments), dict(env), deadline, started, out, err)
+                return await self._run(list(arguments), env, deadline, started, _Output(out, err, limit))
 
     async def _run(
         self,
         arguments: list[str],
-        env: dict[str, str],
+        env: Mapping[str, str],
         deadline: float,
         started: Callable[[Child], Awaitable[None]] | None,
-        out: BinaryIO,
-        err: BinaryIO,
+        output: _Output,
     ) -> Ended:
-        trace = f"{self._trace}{next(self._numbers)}"
+        number = next(self._numbers)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._settings.command,
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=out.fileno(),
-                stderr=err.fileno(),
+            process = self._family.spawn(
+                number,
+                [*self._settings.command, *arguments],
+                env,
+                stdin=subprocess.DEVNULL,
+                stdout=output.out.fileno(),
+                stderr=output.err.fileno(),
                 cwd=self._settings.workdir,
-                env={**env, TRACE: trace},
-                start_new_session=True,
             )
         except (OSError, ValueError) as error:
             return NotStarted(error)
         cut: Cut | None = None
+        self._running.add(number)
         try:
             if started is not None:
-                await started(child_of(process.pid))
-            cut = await self._watch(process, out, err, deadline)
+                await started(process.child)
+            cut = await self._watch(process, output, deadline)
         finally:
-            await _end(process, trace)
+            exit_code = await self._end(process, number)
         if cut:
             log.warning("creator_command_cut", command=arguments[:1], reason=cut, pid=process.pid)
-        stdout = b"" if cut is Cut.FLOOD else _tail(out, self._settings.max_output_bytes)
-        exit_code = process.returncode if process.returncode is not None else -signal.SIGKILL
-        return Finished(process.pid, exit_code, stdout, _tail(err, _TAIL_BYTES), cut)
+        return output.finished(process.pid, exit_code, cut)
 
-    async def _watch(
-        self, process: asyncio.subprocess.Process, out: BinaryIO, err: BinaryIO, deadline: float
-    ) -> Cut | None:
+    def sweep(self) -> int:
+        """SIGKILL to what commands that are over, a killed daemon's included, have left behind; how many processes."""
+        self._swept_at = anyio.current_time()
+        left = self._killed(lambda: self._family.kill_others(list(self._running)))
+        if left:
+            log.warning("creator_leftovers_killed", count=left)
+        return left
+
+    async def _watch(self, process: Spawned, output: _Output, deadline: float) -> Cut | None:
         """Wait for the end; looks at the amount of output in between."""
         pause = _FIRST_LOOK
         while True:
             with anyio.move_on_after(min(pause, max(0.0, deadline - anyio.current_time()))):
-                await process.wait()
-            if max(os.fstat(file.fileno()).st_size for file in (out, err)) > self._settings.max_output_bytes:
+                await process.ended()
+            if output.flooded:
                 return Cut.FLOOD
-            if process.returncode is not None:
+            if process.over:
                 return None
             if anyio.current_time() >= deadline:
                 return Cut.DEADLINE
             pause = min(pause * 2, _SLOWEST_LOOK)
 
+    async def _end(self, process: Spawned, number: int) -> int:
+        """Leave nothing of a command behind: neither its group nor what left the group nor a zombie; the exit code.
 
-async def _end(process: asyncio.subprocess.Process, trace: str) -> None:
-    """Leave nothing of a command behind: neither its group nor what left the group nor a zombie."""
-    cut_short = process.returncode is None
-    kill_group(process.pid)
-    if not cut_short:
-        return
-    kill_traced(trace)
-    with anyio.CancelScope(shield=True), anyio.move_on_after(_REAP_SECONDS):
-        await process.wait()
-        return
-    log.error("creator_command_not_reaped", pid=process.pid)
+        What a command left that came to its end by itself is swept now and then: looking costs as much as a spawn.
+        """
+        cut_short = not process.over
+        kill_group(process.pid)
+        if cut_short:
+            self._killed(lambda: self._family.kill(number))
+        try:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_REAP_SECONDS):
+                await process.ended()
+            if not process.over:
+                log.error("creator_command_not_reaped", pid=process.pid)
+            return process.reap()
+        finally:
+            self._running.discard(number)
+            if anyio.current_time() - self._swept_at > _SWEEP_SECONDS:
+                self.sweep()
+
+    def _killed(self, kill: Callable[[], int]) -> int:
+        """How many were killed; what cannot be looked for now (no file descriptor is left) is swept soon."""
+        try:
+            return kill()
+        except OSError as error:
+            log.error("creator_leftovers_not_seen", cause=str(error))
+            self._swept_at = -_SWEEP_SECONDS
+            return 0
 
 
 def _tail(file: BinaryIO, limit: int) -> bytes:

@@ -12,12 +12,13 @@ from typing import Final
 import anyio
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.adapters.creator import output
 from contenthubd.adapters.creator.command import Commands, Ended, Finished
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
 from contenthubd.adapters.creator.health import CreatorHealth
-from contenthubd.adapters.creator.process import end_child, kill_orphans, kill_own, lives
+from contenthubd.adapters.creator.process import end_child, lives
 from contenthubd.adapters.creator.redis_probe import RedisDown, RedisWatch, queued_jobs
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.table import CreatorTable
@@ -62,9 +63,7 @@ class CommandCreator:
         unusable = self._directory.prepare()
         if unusable:
             self._health.note(unusable)
-        orphans = kill_orphans(self._settings.instance)
-        if orphans:
-            log.warning("creator_orphans_killed", count=orphans)
+        self._commands.sweep()
         await self._worker.start()
 
     async def run(self) -> None:
@@ -77,9 +76,7 @@ class CommandCreator:
 
     def close(self) -> None:
         """The very end: kill what commands that ended long ago have left behind in sessions of their own."""
-        left = kill_own(self._settings.instance)
-        if left:
-            log.warning("creator_leftovers_killed", count=left)
+        self._commands.sweep()
 
     def in_flight(self, count: int) -> None:
         """How many async tasks the creator works on for us: while there are some, one slot is kept for asking."""
@@ -99,8 +96,12 @@ class CommandCreator:
         down = await self._health.redis_down()
         if down:
             return down
+        faultpoints.reached("create.unspawned")
         ended = await self._commands.run(
-            _create_arguments(task, mark), env=environment(self._settings, redis=True), asking=False
+            _create_arguments(task, mark),
+            env=environment(self._settings, redis=True),
+            asking=False,
+            started=_create_spawned,
         )
         wrong = self._wrong(ended)
         if wrong:
@@ -116,12 +117,17 @@ class CommandCreator:
         self, task: Task, mark: str, timeout: timedelta, started: Callable[[Child], Awaitable[None]]
     ) -> Outcome:
         """Sync mode: the whole article in one child. Cancelling it kills and reaps the child's group."""
+
+        async def spawned(child: Child) -> None:
+            faultpoints.reached("generate.spawned")
+            await started(child)
+
         ended = await self._commands.run(
             _create_arguments(task, mark),
             env=environment(self._settings, redis=False),
             timeout=timeout,
             asking=False,
-            started=started,
+            started=spawned,
         )
         if out_of_time(ended):
             return TimedOut(f"The creator did not finish within {timeout.total_seconds():g} seconds.")
@@ -251,12 +257,20 @@ class CommandCreator:
         end_child(child)
         return not lives(child)
 
+    def orphans_gone(self) -> bool:
+        """Kill every command that an earlier daemon left behind; True once none of them lives."""
+        return self._commands.sweep() == 0
+
     def _wrong(self, ended: Ended) -> Sick | Failed | None:
         """A sickness (remembered until a command works) or a refusal."""
         sick = sickness(ended, self._directory)
         if sick or (isinstance(ended, Finished) and ended.exit_code == 0):
             self._health.note(sick)
         return sick or refusal(ended)
+
+
+async def _create_spawned(_child: Child) -> None:
+    faultpoints.reached("create.spawned")
 
 
 def _create_arguments(task: Task, mark: str) -> list[str]:

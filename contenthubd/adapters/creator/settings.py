@@ -36,6 +36,8 @@ class CreatorSettings:
     workdir: Path
     instance: str
     """Letters, digits, '.', '_' and '-': part of worker ids and file names."""
+    owner: str
+    """Names the state directory: processes are marked with it."""
     worker_command: tuple[str, ...] = ()
     """Empty: found beside ``command``."""
     redis_url: str = ""
