@@ -64,6 +64,14 @@ check: $(DEV_STAMP) ## Check style, types, imports and documents
 bench: $(DEV_STAMP) ## Measure, and print each ratio beside its target
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: chaos
+chaos: $(DEV_STAMP) ## Break everything around hundreds of tasks for minutes; then see that nothing is lost
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+.PHONY: soak
+soak: $(DEV_STAMP) ## Run 100,000 tasks through one daemon; fail if anything grows (ARGS="--tasks 10000")
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 # ---------------------------------------------------------------------------------------------------------- look after
 
 .PHONY: setup

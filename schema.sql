@@ -14,8 +14,13 @@
 -- image        its images: first only an address that dies within a day, then a local file, or lost
 -- publication  one content to one target; the publish pool is the set of them
 -- fact         what happened, append-only, written in the same statement as the change it tells of
+-- discarded_image the files of pruned contents, until they are removed
 -- installation one row that names this database; what Redis keeps for it carries the name in its keys
 -- instance     which daemon (by its state directory) each creator instance belongs to, and how long it is surely alive
+-- schedule     a stored request that becomes a task by the clock. `checked_until` is the last slot that was decided and
+--              only moves forward; `due_at` says when to look at it next and decides nothing
+-- firing       what one slot came to, written in one transaction with its task; without a slot it was fired by hand.
+--              `slots` counts the slots it stands for: the others were missed together with it
 --
 -- Times are timestamptz in UTC. Priority runs from 1 (first) to 10. A task's rank in the queue is
 -- (priority, turn, sequence): turn is its account's place in the round robin, set at submit.
@@ -88,6 +93,7 @@ CREATE INDEX task_listed_by_batch ON task (batch_id, sequence) WHERE batch_id IS
 -- People type the end of an id: those made together begin alike.
 CREATE INDEX task_id_end ON task ((reverse(replace(CAST(id AS text), '-', '')) COLLATE "C"));
 CREATE INDEX task_finished ON task (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX task_finished_by_state ON task (state, finished_at, id) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE attempt (
     task_id uuid NOT NULL REFERENCES task ON DELETE CASCADE,
@@ -138,6 +144,7 @@ CREATE INDEX content_id_end ON content ((reverse(replace(CAST(id AS text), '-', 
 CREATE INDEX content_listed ON content (sequence DESC);
 CREATE INDEX content_listed_by_state ON content (state, sequence DESC);
 CREATE INDEX content_listed_by_account ON content (account_id, sequence DESC);
+CREATE INDEX content_created ON content (created_at);
 
 CREATE TABLE image (
     content_id uuid NOT NULL REFERENCES content ON DELETE CASCADE,
@@ -201,4 +208,42 @@ CREATE TABLE instance (
     name text PRIMARY KEY,
     state_id text NOT NULL,
     seen_until timestamptz NOT NULL
+);
+
+CREATE TABLE schedule (
+    id uuid PRIMARY KEY,
+    account_id uuid NOT NULL REFERENCES account,
+    name text NOT NULL UNIQUE,
+    cron text NOT NULL,
+    time_zone text NOT NULL,
+    request jsonb NOT NULL,
+    catch_up text NOT NULL CHECK (catch_up IN ('skip', 'once', 'all')),
+    overlap boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    paused_at timestamptz,
+    checked_until timestamptz NOT NULL,
+    due_at timestamptz NOT NULL
+);
+CREATE INDEX schedule_due ON schedule (due_at) WHERE paused_at IS NULL;
+CREATE INDEX schedule_of_account ON schedule (account_id);
+
+CREATE TABLE firing (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    schedule_id uuid NOT NULL REFERENCES schedule ON DELETE CASCADE,
+    slot_at timestamptz,
+    at timestamptz NOT NULL,
+    slots integer NOT NULL CHECK (slots > 0),
+    outcome text NOT NULL CHECK (outcome IN ('fired', 'skipped')),
+    reason text CHECK (reason IN ('missed', 'overlap', 'refused')),
+    detail text NOT NULL DEFAULT '',
+    task_id uuid REFERENCES task ON DELETE SET NULL,
+    UNIQUE (schedule_id, slot_at),
+    CHECK ((outcome = 'skipped') = (reason IS NOT NULL)),
+    CHECK (outcome = 'fired' OR task_id IS NULL)
+);
+CREATE INDEX firing_of_schedule ON firing (schedule_id, id);
+CREATE INDEX firing_of_task ON firing (task_id) WHERE task_id IS NOT NULL;
+
+CREATE TABLE discarded_image (
+    path text PRIMARY KEY
 );

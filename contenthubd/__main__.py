@@ -5,11 +5,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
 
-from contenthubd import __version__
+from contenthubd import __version__, faultpoints
 from contenthubd.config.loader import Loaded, default_path, load
 from contenthubd.domain.errors import ContentHubError
 
@@ -20,21 +21,46 @@ def build_parser() -> argparse.ArgumentParser:
         prog="contenthubd",
         description="Generate, review and publish articles with content-creator, unattended.",
         epilog="Examples:\n  contenthubd --config /etc/contenthubd/config.toml\n"
-        "  contenthubd --state-dir ./state config-check",
+        "  contenthubd --state-dir ./state config-check\n"
+        "  contenthubd --state-dir ./state db backup monday.tar.gz",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_common()],
     )
     parser.add_argument("--version", action="version", version=f"contenthubd {__version__}")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file to read")
-    parser.add_argument("--state-dir", metavar="DIR", help="where everything of ours lives (daemon.state_dir)")
-    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (daemon.log_level)")
-    parser.add_argument(
-        "command",
-        nargs="?",
-        default="run",
-        choices=("run", "config-check"),
-        help="run the daemon (default), or only tell every fault of the configuration",
-    )
+    parser.set_defaults(command="run", config=None, state_dir=None, log_level=None)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for name, help_ in (("run", "run the daemon (default)"), ("config-check", "tell every fault of the configuration")):
+        commands.add_parser(name, help=help_, description=help_, parents=[_common()]).set_defaults(command=name)
+    _add_database(commands.add_parser("db", help="back up, restore, validate or upgrade the database"))
     return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    """The options that may stand before and after the command; what is not given leaves no trace."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--config", type=Path, metavar="FILE", help="the configuration file to read")
+    common.add_argument("--state-dir", metavar="DIR", help="where everything of ours lives (daemon.state_dir)")
+    common.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (daemon.log_level)")
+    return common
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
+    told = {
+        "backup": "write all rows and images into one file, while the daemon runs or not",
+        "restore": "bring the rows and images of a backup back; no daemon may run",
+        "validate": "compare tables, rows and image files with what must hold",
+        "upgrade": "bring the tables to the newest version",
+    }
+    made = {
+        name: verbs.add_parser(name, help=text, description=text, parents=[_common()]) for name, text in told.items()
+    }
+    for name, verb in made.items():
+        verb.set_defaults(command=f"db {name}")
+    made["backup"].add_argument("file", type=Path, metavar="FILE", help="the backup to write")
+    made["backup"].add_argument("--force", action="store_true", help="overwrite the file")
+    made["restore"].add_argument("file", type=Path, metavar="FILE", help="the backup to read")
+    made["restore"].add_argument("--replace", action="store_true", help="replace the rows and images that are there")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             told = ", ".join(str(file) for file in loaded.files) or "no file; defaults and environment"
             sys.stdout.write(f"The configuration is fine ({told}).\n")
             return 0
+        if arguments.command.startswith("db "):
+            return _database(loaded, arguments)
         return _run(loaded, read)
     except ContentHubError as fault:
         for part in (f"contenthubd: {fault.what}", fault.why, fault.fix):
@@ -74,12 +102,31 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     return leaves
 
 
+def _database(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    from contenthubd.database import Commands  # imported late, as the daemon is
+    from contenthubd.runtime.clock import SystemClock
+    from contenthubd.runtime.log import configure
+
+    configure(arguments.log_level or "warning", loaded.config.daemon.log_format)
+    commands = Commands(loaded.config, SystemClock(), lambda line: sys.stdout.write(f"{line}\n"))
+    match arguments.verb:
+        case "backup":
+            return anyio.run(partial(commands.backup, arguments.file, force=arguments.force))
+        case "restore":
+            return anyio.run(partial(commands.restore, arguments.file, replace=arguments.replace))
+        case "validate":
+            return anyio.run(commands.validate)
+        case _:
+            return anyio.run(commands.upgrade)
+
+
 def _run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
     from contenthubd.daemon import Daemon  # imported late: config-check needs neither database nor event loop
     from contenthubd.runtime.clock import SystemClock
     from contenthubd.runtime.log import configure
 
     configure(loaded.config.daemon.log_level, loaded.config.daemon.log_format)
+    faultpoints.arm(os.environ.get(faultpoints.VARIABLE))
     if sys.version_info < (3, 12):
         # Python 3.11 defaults to a thread for every child; a pidfd costs a third of that.
         asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())

@@ -11,32 +11,43 @@ from typing import Final
 
 from contenthubd.adapters.creator.creator import CommandCreator
 from contenthubd.adapters.creator.settings import CreatorSettings
+from contenthubd.adapters.images.files import ImageDirectory
 from contenthubd.adapters.images.http import HttpImages
 from contenthubd.adapters.postgres.accounts import PostgresAccounts
 from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.facts import PostgresFacts
 from contenthubd.adapters.postgres.flights import PostgresFlights
 from contenthubd.adapters.postgres.images import PostgresImages
+from contenthubd.adapters.postgres.instances import PostgresInstances
+from contenthubd.adapters.postgres.prune import PostgresRetention
 from contenthubd.adapters.postgres.publications import PostgresPublications
+from contenthubd.adapters.postgres.schedules import PostgresSchedules
 from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.adapters.postgres.views import PostgresViews
 from contenthubd.adapters.publishers.directory import DirectoryPublisher
-from contenthubd.adapters.queue.memory import MemoryQueue
+from contenthubd.adapters.queue.choice import Choice
 from contenthubd.config.model import Config
 from contenthubd.domain.retry import RetryPolicy
+from contenthubd.domain.task import TaskState
 from contenthubd.ports.clock import Clock
+from contenthubd.ports.queue import TaskQueue
 from contenthubd.ports.stage import Stage, Wake
 from contenthubd.ports.tasks import Lease
 from contenthubd.runtime.loop import Tick
 from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.dispatch import Dispatch
+from contenthubd.stages.failover import Failover
 from contenthubd.stages.fetch import Fetch
 from contenthubd.stages.heartbeat import Heartbeat
 from contenthubd.stages.pause import Pause
 from contenthubd.stages.poll import Poll
 from contenthubd.stages.promote import Promote
+from contenthubd.stages.prune import Prune
 from contenthubd.stages.publish import Publish
+from contenthubd.stages.reclaim import Reclaim
 from contenthubd.stages.rescue import Rescue
 from contenthubd.stages.review import Review
+from contenthubd.stages.schedule import Schedules
 from contenthubd.stages.settle import Rules, Settle
 from contenthubd.stages.slots import Slots
 from contenthubd.stages.steer import Steer
@@ -69,10 +80,15 @@ class Base:
     draining: Callable[[], bool]
     tasks: PostgresTasks
     flights: PostgresFlights
-    queue: MemoryQueue
+    queues: Choice
     creator: CommandCreator
     slots: Slots
     pause: Pause
+
+    @property
+    def queue(self) -> TaskQueue:
+        """The one queue, whatever it is made of."""
+        return self.queues.queue
 
     @property
     def lease_length(self) -> timedelta:
@@ -90,10 +106,12 @@ class Assembly:
     views: PostgresViews
     settle: Settle
     submit: Submit
+    schedules: Schedules
     steer: Steer
     review: Review
     attempts: Attempts
     poll: Poll
+    heartbeat: Heartbeat
     ticks: dict[Stage, Tick]
 
 
@@ -117,42 +135,78 @@ def defaults_of(config: Config) -> Defaults:
 
 
 def assemble(
-    config: Config, database: Database, clock: Clock, identity: Identity, wake: Wake, *, draining: Callable[[], bool]
+    config: Config,
+    database: Database,
+    clock: Clock,
+    identity: Identity,
+    wake: Wake,
+    *,
+    draining: Callable[[], bool],
+    queues: Choice,
 ) -> Assembly:
     """Build every part; raises StateDirectoryError if a directory cannot be used."""
-    base = _base(config, database, clock, identity, wake, draining)
-    accounts = PostgresAccounts(database)
-    pool = PostgresPublications(database, config.state_dir / "images")
-    images = _image_source(config)
+    base = _base(config, database, clock, identity, wake, draining, queues)
+    accounts, pool = PostgresAccounts(database), PostgresPublications(database, config.state_dir / "images")
     settle = Settle(base.tasks, base.queue, clock, rules_of(config), base.slots, wake)
     attempts = _attempts(base, settle)
-    heartbeat = _heartbeat(base)
-    poll = _poll(base, settle, attempts)
+    instances, images = PostgresInstances(database), _image_source(config)
+    heartbeat = _heartbeat(base, instances, attempts)
+    poll = _poll(base, settle, attempts, heartbeat)
+    submit = Submit(base.tasks, accounts, base.queue, clock, defaults_of(config), wake)
+    schedules = _schedules(base, PostgresSchedules(database), submit)
     return Assembly(
         base=base,
         images=images,
         accounts=accounts,
         views=PostgresViews(database),
         settle=settle,
-        submit=Submit(base.tasks, accounts, base.queue, clock, defaults_of(config), wake),
+        submit=submit,
+        schedules=schedules,
         steer=Steer(base.tasks, base.queue, attempts, clock, wake),
         review=Review(pool, clock, wake, targets=(DIRECTORY_TARGET,)),
         attempts=attempts,
         poll=poll,
+        heartbeat=heartbeat,
         ticks={
-            Stage.HEARTBEAT: heartbeat.tick,
-            Stage.RESCUE: _rescue(base, heartbeat, settle).tick,
-            Stage.PROMOTE: Promote(base.tasks, base.queue, clock, wake).tick,
-            Stage.DISPATCH: _dispatch(base, heartbeat, attempts).tick,
+            **_work(base, heartbeat, instances, settle, attempts),
+            Stage.SCHEDULE: schedules.tick,
             Stage.POLL: poll.tick,
-            Stage.FETCH: _fetch(base, PostgresImages(database), images).tick,
-            Stage.PUBLISH: _publish(base, pool).tick,
+            **_side_work(base, database, pool, images),
         },
     )
 
 
+def _work(
+    base: Base, heartbeat: Heartbeat, instances: PostgresInstances, settle: Settle, attempts: Attempts
+) -> dict[Stage, Tick]:
+    """The stages that claim tasks and answer for them."""
+    return {
+        Stage.HEARTBEAT: heartbeat.tick,
+        Stage.RESCUE: _rescue(base, heartbeat, settle, attempts).tick,
+        Stage.RECLAIM: _reclaim(base, instances, heartbeat, settle).tick,
+        Stage.PROMOTE: Promote(base.tasks, base.queue, base.clock, base.wake).tick,
+        Stage.DISPATCH: _dispatch(base, heartbeat, attempts).tick,
+    }
+
+
+def _side_work(base: Base, database: Database, pool: PostgresPublications, images: HttpImages) -> dict[Stage, Tick]:
+    """The stages that look after contents and after the house."""
+    return {
+        Stage.FETCH: _fetch(base, PostgresImages(database), images).tick,
+        Stage.PUBLISH: _publish(base, pool).tick,
+        **_failover(base, database),
+        Stage.PRUNE: _prune(base, PostgresRetention(database)).tick,
+    }
+
+
 def _base(
-    config: Config, database: Database, clock: Clock, identity: Identity, wake: Wake, draining: Callable[[], bool]
+    config: Config,
+    database: Database,
+    clock: Clock,
+    identity: Identity,
+    wake: Wake,
+    draining: Callable[[], bool],
+    queues: Choice,
 ) -> Base:
     return Base(
         config,
@@ -162,21 +216,34 @@ def _base(
         draining,
         tasks=PostgresTasks(database),
         flights=PostgresFlights(database),
-        queue=MemoryQueue(config.queue.memory_size),
-        creator=CommandCreator(_creator_settings(config), clock),
+        queues=queues,
+        creator=CommandCreator(_creator_settings(config, identity), clock),
         slots=Slots(config.tasks.max_concurrent, wake),
         pause=Pause(clock),
     )
 
 
-def _heartbeat(base: Base) -> Heartbeat:
+def _failover(base: Base, database: Database) -> dict[Stage, Tick]:
+    if not base.queues.changes:
+        return {}
+    stage = Failover(base.queues.watch, PostgresFacts(database), state_id=base.identity.state_id)
+    return {Stage.FAILOVER: stage.tick}
+
+
+def _schedules(base: Base, store: PostgresSchedules, submit: Submit) -> Schedules:
+    return Schedules(store, store, submit, base.queue, base.clock, base.wake)
+
+
+def _heartbeat(base: Base, instances: PostgresInstances, attempts: Attempts) -> Heartbeat:
     return Heartbeat(
         base.flights,
+        instances,
         base.clock,
         base.wake,
         owner=base.identity.owner,
         instance=base.config.creator.instance,
         length=base.lease_length,
+        alive=lambda: attempts.alive,
     )
 
 
@@ -212,7 +279,7 @@ def _dispatch(base: Base, heartbeat: Heartbeat, attempts: Attempts) -> Dispatch:
     )
 
 
-def _poll(base: Base, settle: Settle, attempts: Attempts) -> Poll:
+def _poll(base: Base, settle: Settle, attempts: Attempts, heartbeat: Heartbeat) -> Poll:
     return Poll(
         base.tasks,
         base.flights,
@@ -226,21 +293,37 @@ def _poll(base: Base, settle: Settle, attempts: Attempts) -> Poll:
         instance=base.config.creator.instance,
         interval=timedelta(seconds=base.config.tasks.poll_interval_seconds),
         abandon=timedelta(seconds=base.config.creator.abandon_seconds),
+        held=lambda: heartbeat.lease() is not None,
     )
 
 
-def _rescue(base: Base, heartbeat: Heartbeat, settle: Settle) -> Rescue:
+def _rescue(base: Base, heartbeat: Heartbeat, settle: Settle, attempts: Attempts) -> Rescue:
     return Rescue(
         base.tasks,
         base.flights,
         base.creator,
         base.creator,
         settle,
+        attempts,
         base.clock,
         base.slots,
         base.wake,
         lease=heartbeat.lease,
         state_id=base.identity.state_id,
+        every=base.lease_length / 2,
+    )
+
+
+def _reclaim(base: Base, instances: PostgresInstances, heartbeat: Heartbeat, settle: Settle) -> Reclaim:
+    return Reclaim(
+        base.tasks,
+        base.flights,
+        instances,
+        settle,
+        base.clock,
+        lease=heartbeat.lease,
+        instance=base.config.creator.instance,
+        after=timedelta(seconds=base.config.creator.instance_lost_seconds),
         every=base.lease_length / 2,
     )
 
@@ -264,6 +347,23 @@ def _publish(base: Base, pool: PostgresPublications) -> Publish:
     )
 
 
+def _prune(base: Base, store: PostgresRetention) -> Prune:
+    settings = base.config.retention
+    days = {
+        TaskState.COMPLETED: settings.completed_days,
+        TaskState.FAILED: settings.failed_days,
+        TaskState.TIMEOUT: settings.timeout_days,
+        TaskState.CANCELLED: settings.cancelled_days,
+    }
+    return Prune(
+        store,
+        ImageDirectory(base.config.state_dir / "images"),
+        base.clock,
+        keep={state: timedelta(days=count) for state, count in days.items() if count},
+        keep_facts=timedelta(days=settings.fact_days) if settings.fact_days else None,
+    )
+
+
 def _image_source(config: Config) -> HttpImages:
     return HttpImages(
         config.state_dir / "images",
@@ -277,13 +377,14 @@ def _policy(delays: tuple[float, ...], jitter: float) -> RetryPolicy:
     return RetryPolicy(tuple(timedelta(seconds=delay) for delay in delays), jitter)
 
 
-def _creator_settings(config: Config) -> CreatorSettings:
+def _creator_settings(config: Config, identity: Identity) -> CreatorSettings:
     creator = config.creator
     return CreatorSettings(
         command=creator.command,
         worker_command=creator.worker_command,
         workdir=config.creator_workdir,
         instance=creator.instance,
+        owner=identity.state_id,
         redis_url=creator.redis_url,
         env_file=config.creator_env_file,
         proxy=creator.proxy,

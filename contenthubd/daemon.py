@@ -1,11 +1,12 @@
 """The daemon: own the state directory, start the database, assemble, open the door, run the stages, drain, stop."""
 
+import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 import anyio
 import structlog
@@ -13,7 +14,12 @@ import structlog
 from contenthubd import __version__
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.installation import installation_id
+from contenthubd.adapters.postgres.keeper import keep
 from contenthubd.adapters.postgres.migrate import upgrade
+from contenthubd.adapters.queue.choice import Choice, memory_alone, redis_first
+from contenthubd.adapters.queue.redis import RedisQueue
+from contenthubd.adapters.queue.redis_server import RedisServer
 from contenthubd.assembly import Assembly, Identity, assemble, defaults_of, rules_of
 from contenthubd.config.loader import Loaded
 from contenthubd.config.show import describe
@@ -23,15 +29,18 @@ from contenthubd.control.server import ControlServer
 from contenthubd.desk.accounts import AccountDesk
 from contenthubd.desk.condition import ConditionDesk
 from contenthubd.desk.contents import ContentDesk
+from contenthubd.desk.schedules import ScheduleDesk
 from contenthubd.desk.search import Search
 from contenthubd.desk.tasks import TaskDesk
 from contenthubd.desk.watch import Watch
 from contenthubd.domain.errors import ContentHubError
 from contenthubd.health import Health
 from contenthubd.ports.clock import Clock
-from contenthubd.ports.stage import Stage
+from contenthubd.ports.stage import Stage, Wake
 from contenthubd.runtime import lifecycle
+from contenthubd.runtime.faults import LoopFaults
 from contenthubd.runtime.loop import Loop
+from contenthubd.runtime.patience import StopAsked, patiently
 
 SETTLE_SECONDS: Final = 25
 RESTART_PAUSE_SECONDS: Final = 1
@@ -49,7 +58,22 @@ LIVE_KEYS: Final = frozenset(
     }
 )
 """What SIGHUP changes in a running daemon; every other key is told as needing a restart."""
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
+
+
+def queues_of(loaded: Loaded, clock: Clock, wake: Wake, *, database: str, run: str) -> Choice:
+    """The queue the configuration asks for; a Redis at the default address is not missed if nobody named it."""
+    config = loaded.config
+
+    def ring() -> None:
+        wake(Stage.DISPATCH)
+
+    if not config.queue_redis_url:
+        return memory_alone(config.queue.memory_size, clock)
+    redis = RedisQueue(RedisServer(config.queue_redis_url), database, run, config.queue.memory_size, ring)
+    wanted = config.queue.type == "redis" or loaded.origins["queue.redis_url"] != "default"
+    return redis_first(redis, config.queue.memory_size, clock, ring, wanted=wanted)
 
 
 class Daemon:
@@ -66,21 +90,44 @@ class Daemon:
         self._hurry = anyio.Event()
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT. StateDirectoryError, InvalidConfig or DatabaseUnavailable if it cannot start."""
-        began = self._clock.now()
-        config = self._loaded.config
-        if config.queue.type == "redis":
-            log.warning("queue_replaced", wanted="redis", used="memory", why="this release has no Redis queue yet")
-        with lifecycle.owned(config.state_dir, self._clock.new_id()) as state_id:
-            async with AsyncExitStack() as stack:
-                embedded, database = await stack.enter_async_context(self._database())
-                identity = Identity(state_id=state_id, run_id=self._clock.new_id().hex)
-                parts = assemble(config, database, self._clock, identity, self.wake, draining=lambda: self._draining)
-                self._loops = {stage: Loop(stage, tick, self._clock) for stage, tick in parts.ticks.items()}
-                health = Health(parts, database, embedded, self._loops, self._clock, began)
-                await stack.enter_async_context(self._creator_and_images(parts))
-                await self._serve(parts, health, embedded)
+        """Run until SIGTERM or SIGINT.
+
+        StateDirectoryError, InvalidConfig, InstanceTaken or (our own PostgreSQL) Unavailable if it cannot start.
+        """
+        asyncio.get_running_loop().set_exception_handler(LoopFaults())
+        began, state_dir = self._clock.now(), self._loaded.config.state_dir
+        with lifecycle.owned(state_dir, self._clock.new_id()) as state_id, suppress(StopAsked):
+            await self._live(state_id, began)
         log.info("daemon_stopped")
+
+    async def _live(self, state_id: str, began: datetime) -> None:
+        async with AsyncExitStack() as stack:
+            embedded, database = await stack.enter_async_context(self._database())
+            parts = await self._assembled(database, state_id)
+            self._loops = {stage: Loop(stage, tick, self._clock) for stage, tick in parts.ticks.items()}
+            health = Health(parts, database, embedded, self._loops, self._clock, began)
+            # Before the creator's worker starts: of two workers on one instance each would take the other's work.
+            await self._answered(parts.heartbeat.register)
+            await stack.enter_async_context(self._creator_and_images(parts))
+            stack.push_async_callback(self._close_queue, parts)
+            await self._serve(parts, health, embedded)
+
+    async def _assembled(self, database: Database, state_id: str) -> Assembly:
+        name = (await self._answered(lambda: installation_id(database))).hex
+        identity = Identity(state_id=state_id, run_id=self._clock.new_id().hex)
+        return assemble(
+            self._loaded.config,
+            database,
+            self._clock,
+            identity,
+            self.wake,
+            draining=lambda: self._draining,
+            queues=queues_of(self._loaded, self._clock, self.wake, database=name, run=identity.run_id),
+        )
+
+    async def _close_queue(self, parts: Assembly) -> None:
+        with anyio.CancelScope(shield=True):
+            await parts.base.queues.close()
 
     def wake(self, stage: Stage) -> None:
         """Ring one stage, and everybody who waits for a change."""
@@ -192,7 +239,7 @@ class Daemon:
             pool_size=settings.pool_size,
         )
         try:
-            if await upgrade(database):
+            if await self._answered(lambda: upgrade(database)):
                 log.info("database_upgraded")
             yield embedded, database
         finally:
@@ -201,22 +248,13 @@ class Daemon:
                 if embedded is not None:
                     await embedded.stop()
 
-    async def _mind_database(self, embedded: EmbeddedPostgres | None) -> None:
-        """Start the private PostgreSQL again whenever it ends by itself; its address stays what it was."""
-        while embedded is not None:
-            log.error("database_ended", exit_code=await embedded.wait())
-            while not await self._database_restarted(embedded):  # noqa: ASYNC110 - it is we who try again; there is no event to wait for
-                await anyio.sleep(RESTART_PAUSE_SECONDS)
+    async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
+        """A server that others run is waited for; our own has just been started, so its absence is a fault."""
+        return await (patiently(call) if self._loaded.config.database.url else call())
 
-    async def _database_restarted(self, embedded: EmbeddedPostgres) -> bool:
-        await embedded.stop()
-        try:
-            await embedded.start()
-        except ContentHubError as fault:
-            log.error("database_not_started", error=str(fault))
-            return False
-        log.info("database_restarted")
-        return True
+    async def _mind_database(self, embedded: EmbeddedPostgres | None) -> None:
+        if embedded is not None:
+            await keep(embedded, self._clock)
 
     @asynccontextmanager
     async def _creator_and_images(self, parts: Assembly) -> AsyncIterator[None]:
@@ -244,11 +282,12 @@ class Daemon:
                 watch,
                 self._clock,
                 parts.base.slots,
-                parts.base.queue.count,
+                health.queue,
             ),
             contents=ContentDesk(parts.review, parts.views, search),
             accounts=AccountDesk(parts.accounts, self._clock),
-            condition=ConditionDesk(health.report, version, self._config),
+            schedules=ScheduleDesk(parts.schedules, parts.accounts, self._clock),
+            condition=ConditionDesk(health.report, version, self._config, health.queue),
         )
 
     def _config(self) -> list[wire.ConfigEntry]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 import anyio
+import msgspec
 from sqlalchemy import text
 
 from contenthubd import __version__
@@ -12,6 +13,8 @@ from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.assembly import Assembly
 from contenthubd.control import wire
+from contenthubd.control.wire_queue import QueueStatus
+from contenthubd.desk.shapes import shown
 from contenthubd.domain.errors import DatabaseUnavailable
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.stage import Stage
@@ -50,9 +53,10 @@ class Health:
         sick = self._parts.base.pause.sick
         if sick is not None:
             faults.append(wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint))
-        if self._parts.base.config.queue.type == "redis":
-            what = 'queue.type is "redis", which this release does not have yet; the memory queue is used.'
-            hint = 'Nothing is lost by it: tasks are in PostgreSQL. Set queue.type = "auto" to silence this.'
+        queue = await self.queue()
+        if queue.degraded:
+            what = f"The {queue.kind} queue stands in since {queue.since}. {queue.why}"
+            hint = "Nothing is lost, tasks are in PostgreSQL. Look after [queue] redis_url; it is tried all the time."
             faults.append(wire.HealthFault(part="queue", what=what, hint=hint))
         for loop in self._loops.values():
             if loop.failures and not unreachable:
@@ -67,7 +71,7 @@ class Health:
                 "reachable": not unreachable,
                 "pid": self._embedded.pid if self._embedded else None,
             },
-            queue={"kind": "memory", "waiting": await self._parts.base.queue.count()},
+            queue=msgspec.structs.asdict(queue),
             creator=self._parts.base.creator.health(),
             pipeline={
                 "slots_used": self._parts.base.slots.used,
@@ -76,6 +80,12 @@ class Health:
             },
             faults=faults,
         )
+
+    async def queue(self) -> QueueStatus:
+        """Which queue is in use and how many ids wait in it."""
+        waiting = await self._parts.base.queue.count()  # first: it may find out that the queue does not answer
+        use = self._parts.base.queues.watch.in_use()
+        return QueueStatus(kind=use.kind, since=shown(use.since), why=use.why, degraded=use.degraded, waiting=waiting)
 
     async def _database_fault(self) -> str:
         with anyio.move_on_after(PATIENCE_SECONDS):

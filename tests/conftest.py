@@ -9,12 +9,13 @@ import pytest
 import pytest_asyncio
 
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.adapters.postgres.migrate import upgrade
+from contenthubd.adapters.postgres.migrate import bring_to, upgrade
 from tests.postgres_server import TestServer
 from tests.running import RunningDaemon, short_directory
 
 TEMPLATE = "contenthub_template"
 StartDaemon = Callable[..., Awaitable[RunningDaemon]]
+MakeDatabase = Callable[[str | None], Awaitable[Database]]
 
 
 async def _migrated(url: str) -> None:
@@ -41,6 +42,25 @@ async def database(postgres: TestServer) -> AsyncIterator[Database]:
     yield made
     await made.close()
     await postgres.drop(url)
+
+
+@pytest.fixture
+async def make_database(postgres: TestServer) -> AsyncIterator[MakeDatabase]:
+    """Makes databases with the tables of one version, or (None) without any; all are removed."""
+    made: list[Database] = []
+
+    async def make(version: str | None) -> Database:
+        database = Database(await postgres.fresh_database("template0"))
+        made.append(database)
+        if version is not None:
+            async with database.transaction() as connection:
+                await connection.run_sync(bring_to, version)
+        return database
+
+    yield make
+    for database in made:
+        await database.close()
+        await postgres.drop(database.url)
 
 
 @pytest.fixture

@@ -51,6 +51,8 @@ class RunningDaemon:
         self.state_dir = state_dir
         self.settings = {section: dict(values) for section, values in settings.items()}
         self.environ = dict(environ or {})
+        self.wrapped_in: list[str] = []
+        """A command that sets limits or mounts and then executes what follows it."""
         self.process: asyncio.subprocess.Process | None = None
         self.log_path = state_dir.with_name(state_dir.name + ".log")
         self._session: aiohttp.ClientSession | None = None
@@ -64,6 +66,7 @@ class RunningDaemon:
             "creator": {"command": SIMULATOR, "worker_command": [*SIMULATOR, "worker"]},
             "tasks": {"poll_interval_seconds": 1},
             "daemon": {"stop_grace_seconds": 1},
+            "queue": {"type": "memory"},
         }
         for section, values in (settings or {}).items():
             merged.setdefault(section, {}).update(values)
@@ -99,7 +102,7 @@ class RunningDaemon:
         path = self.write_config()
         with self.log_path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "contenthubd", "--config", str(path),
+                *self.wrapped_in, sys.executable, "-m", "contenthubd", "--config", str(path),
                 cwd=CHECKOUT, env={**environ, **self.environ}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         if ready:
@@ -117,6 +120,12 @@ class RunningDaemon:
             return 0
         if self.process.returncode is None:
             self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
+
+    async def died(self) -> int:
+        """Wait until it has ended without our doing; the exit code."""
+        await self.close_client()
+        assert self.process is not None
         return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
 
     async def close_client(self) -> None:

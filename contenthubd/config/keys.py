@@ -11,10 +11,12 @@ from typing import Any
 
 from msgspec import inspect, structs
 
+from contenthubd import faultpoints
 from contenthubd.config.model import Config
 
 ENV_PREFIX = "CONTENTHUBD_"
 CONFIG_VARIABLE = "CONTENTHUBD_CONFIG"  # names the file itself, so it belongs to no key
+FAULT_POINT_VARIABLE = faultpoints.VARIABLE  # tests end the daemon with it; no setting of anybody's installation
 
 # Other names under which a key may come from the environment: two short ones of our own, and the names that existing
 # deployments already have in their environment files.

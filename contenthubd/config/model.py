@@ -17,6 +17,7 @@ Retries = Annotated[int, Meta(ge=0, le=100)]
 Span = Annotated[float, Meta(ge=0.01, le=604_800, extra={"unit": "seconds"})]  # never zero: nothing could be done in it
 Pause = Annotated[float, Meta(ge=0, le=604_800, extra={"unit": "seconds"})]  # zero is meant: at once
 Lease = Annotated[float, Meta(ge=0.5, le=3600, extra={"unit": "seconds"})]
+Days = Annotated[float, Meta(ge=0, le=36_500, extra={"unit": "days"})]  # zero means for ever
 Delays = Annotated[tuple[Pause, ...], Meta(min_length=1)]
 FilePath = Annotated[
     str, Meta(description="an absolute path, one that begins with ~/, or empty", extra={"check": "path"})
@@ -116,6 +117,7 @@ class CreatorSettings(Struct, frozen=True, kw_only=True):
     command_timeout_seconds: Span = 20
     list_page_size: Annotated[int, Meta(ge=1, le=10_000)] = 200
     poison_limit: Annotated[int, Meta(ge=1, le=100)] = 3
+    instance_lost_seconds: Pause = 86_400
 
 
 class ImageSettings(Struct, frozen=True, kw_only=True):
@@ -126,6 +128,16 @@ class ImageSettings(Struct, frozen=True, kw_only=True):
     max_retries: Retries = 3
     retry_delays_seconds: Delays = (30, 60, 120)
     allow_private_addresses: bool = False
+
+
+class RetentionSettings(Struct, frozen=True, kw_only=True):
+    """How long finished tasks, with all that hangs on them, and facts are kept; 0 days means for ever."""
+
+    completed_days: Days = 0
+    failed_days: Days = 90
+    timeout_days: Days = 90
+    cancelled_days: Days = 90
+    fact_days: Days = 0
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -139,6 +151,7 @@ class Config(Struct, frozen=True, kw_only=True):
     queue: QueueSettings = QueueSettings()
     creator: CreatorSettings = CreatorSettings()
     images: ImageSettings = ImageSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @property
     def state_dir(self) -> Path:
@@ -149,6 +162,11 @@ class Config(Struct, frozen=True, kw_only=True):
     def socket_path(self) -> Path:
         """The Unix socket of the private door."""
         return Path(self.daemon.socket) if self.daemon.socket else self.state_dir / "control.sock"
+
+    @property
+    def queue_redis_url(self) -> str:
+        """The address of the queue's Redis; empty where the queue is in memory alone."""
+        return self.queue.redis_url if self.queue.type != "memory" and self.queue.redis_enabled else ""
 
     @property
     def published_dir(self) -> Path:

@@ -16,6 +16,7 @@ from contenthubd.config.keys import (
     ALIASES,
     CONFIG_VARIABLE,
     ENV_PREFIX,
+    FAULT_POINT_VARIABLE,
     KEYS,
     SECTIONS,
     VARIABLES,
@@ -247,7 +248,7 @@ def _alias_value(name: str, key: Key, text: str) -> object:
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
-    known = {*VARIABLES, *ALIASES, CONFIG_VARIABLE}
+    known = {*VARIABLES, *ALIASES, CONFIG_VARIABLE, FAULT_POINT_VARIABLE}
     for name in sorted(environ):
         if name.startswith(ENV_PREFIX) and name not in known:
             bare = name.removeprefix(ENV_PREFIX)

@@ -7,12 +7,14 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+import structlog
 from aiohttp import web
 from multidict import MultiMapping
 
-from contenthubd.control import wire
+from contenthubd.control import wire, wire_schedules
 from contenthubd.domain.errors import ContentHubError, InvalidInput
 
+log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T", bound=wire.Refusing)
 
@@ -74,7 +76,7 @@ def problem(error: ContentHubError) -> web.Response:
 
 @web.middleware
 async def errors_as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn our errors and aiohttp's own refusals into problems; anything else is a bug, which aiohttp logs as a 500."""
+    """Turn our errors, aiohttp's own refusals and bugs of ours into problems; a bug is logged with its traceback."""
     try:
         return await handler(request)
     except ContentHubError as error:
@@ -92,6 +94,13 @@ async def errors_as_problems(request: web.Request, handler: Handler) -> web.Stre
         return _problem(413, "too_large", what, fix="Send it in several smaller batches.")
     except web.HTTPBadRequest as error:
         return _problem(400, "bad_request", "The request cannot be read.", error.reason)
+    except web.HTTPException:
+        raise
+    except Exception as fault:  # one request must not be answered with silence; told with its traceback
+        log.error("request_failed", method=request.method, path=request.path[:200], exc_info=fault)
+        what = "contenthubd failed over this request; that is a fault of its own."
+        fix = "Report it with what the daemon's log says at request_failed. Nothing else is affected."
+        return _problem(500, "internal_error", what, type(fault).__name__, fix)
 
 
 def _problem(
@@ -140,14 +149,14 @@ def _invalid(message: str, kind: type[wire.Refusing]) -> InvalidMessage:
 
 def _suggestion(message: str, kind: type[wire.Refusing], field: str) -> str:
     if message.startswith("Invalid enum value"):
-        words = get_args(
-            wire.Mode if field == "mode" else wire.ReviewState if kind is wire.ContentFilter else wire.State
-        )
+        named = {"mode": wire.Mode, "catch_up": wire_schedules.CatchUp}
+        words = get_args(named.get(field) or (wire.ReviewState if kind is wire.ContentFilter else wire.State))
         return f"Choose from {', '.join(words)}."
     unknown = _UNKNOWN.search(message)
     if unknown is None:
         return ""
-    known = [*kind.__struct_fields__, *(wire.TopicRequest.__struct_fields__ if kind is wire.SubmitRequest else ())]
+    nested = wire.TopicRequest.__struct_fields__ if kind in (wire.SubmitRequest, wire_schedules.NewSchedule) else ()
+    known = [*kind.__struct_fields__, *nested]
     near = get_close_matches(unknown.group(1), known, n=1)
     return f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
 

@@ -5,9 +5,10 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from contenthubd.control import wire
+from contenthubd.control import routes_schedules, wire
 from contenthubd.control.messages import body, optional_body, query, reply
 from contenthubd.control.peer import Peer, peer_of
+from contenthubd.control.wire_queue import QueueStatus
 
 
 class Tasks(Protocol):
@@ -79,6 +80,9 @@ class Condition(Protocol):
     async def config(self) -> list[wire.ConfigEntry]:
         """The configuration in force with the origin of each value."""
 
+    async def queue(self) -> QueueStatus:
+        """Which queue is in use."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
@@ -90,6 +94,7 @@ class Application:
     tasks: Tasks
     contents: Contents
     accounts: Accounts
+    schedules: routes_schedules.Schedules
     condition: Condition
 
 
@@ -215,6 +220,11 @@ async def config(request: web.Request) -> web.Response:
     return reply(wire.ConfigList(config=await _app(request).condition.config()))
 
 
+async def queue(request: web.Request) -> web.Response:
+    """GET /v1/queue."""
+    return reply(await _app(request).condition.queue())
+
+
 ROUTES: Final = (
     web.post("/v1/tasks", submit),
     web.get("/v1/tasks", list_tasks),
@@ -230,7 +240,9 @@ ROUTES: Final = (
     web.post("/v1/accounts", create_account),
     web.get("/v1/accounts", list_accounts),
     web.get("/v1/accounts/{name}", show_account),
+    *routes_schedules.ROUTES,
     web.get("/v1/health", health),
     web.get("/v1/version", version),
     web.get("/v1/config", config),
+    web.get("/v1/queue", queue),
 )

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from contenthubd.control.messages import errors_as_problems
 from contenthubd.control.routes import APPLICATION, ROUTES, Application
+from contenthubd.control.routes_schedules import SCHEDULES
 from contenthubd.domain.errors import InvalidConfig, StateDirectoryError
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ class ControlServer:
         self._inode: tuple[int, int] | None = None
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_problems])
         app[APPLICATION] = application
+        app[SCHEDULES] = application.schedules
         app.add_routes(ROUTES)
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=STOP_SECONDS,

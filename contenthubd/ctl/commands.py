@@ -18,6 +18,7 @@ STATES = (
 )  # fmt: skip
 REVIEW_STATES = ("pending_review", "approved", "rejected", "published")
 BATCH_FORMATS = ("txt", "csv", "jsonl")
+ALIASES = {"task": "tasks", "schedule": "scheduler"}
 HELP_TOPICS = ("exit-codes", "formatting", "environment")
 DESCRIPTION = """Submit topics to contenthubd, watch the work, review what comes out."""
 EPILOG = """An ID is any unique beginning or end of an id, at least four characters; lists show the last eight.
@@ -37,13 +38,12 @@ def build_parser(wanted: frozenset[str] = frozenset()) -> Parser:
         description="Each has a --help of its own, with examples.",
     )
     top = Group(nouns, common, "contenthubctl")
-    if "tasks" in wanted:
-        wanted |= {"task"}
+    wanted |= {name for name, alias in ALIASES.items() if alias in wanted}
     for name, told in _among(wanted, _COMMANDS).items():
         if callable(told):
             told(top, name)
         else:
-            verbs = noun(nouns, name, told[0], common, aliases=["tasks"] if name == "task" else [])
+            verbs = noun(nouns, name, told[0], common, aliases=[ALIASES[name]] if name in ALIASES else [])
             for verb, add in _among(wanted, told[1]).items():
                 add(verbs, verb)
     return parser
@@ -105,6 +105,12 @@ def _batch_generate(verbs: Group, name: str) -> None:
 def _order(parser: Parser) -> None:
     """What both ways of submitting share; in a batch a line's own value wins."""
     parser.add_argument("--account", required=True, help="the account to write for")
+    _wishes(parser)
+    parser.add_argument("--idempotency-key", metavar="KEY", help="sent again with the same key, nothing is made twice")
+
+
+def _wishes(parser: Parser) -> None:
+    """What is asked for besides the topic."""
     parser.add_argument("--keywords", metavar="A,B", help="separated by commas")
     parser.add_argument("--requirements", metavar="TEXT", help="further wishes, in words")
     parser.add_argument("--category", help="the kind of article")
@@ -119,7 +125,6 @@ def _order(parser: Parser) -> None:
     switch(parser, "auto-approve", "publish without a person's approval (default: as the account says)")
     parser.add_argument("--max-retries", type=int, metavar="N", help="tries after the first (default: 3)")
     parser.add_argument("--timeout-seconds", type=float, metavar="S", help="of one attempt (default: 1800)")
-    parser.add_argument("--idempotency-key", metavar="KEY", help="sent again with the same key, nothing is made twice")
 
 
 def _waiting(parser: Parser, *, optional: bool) -> None:
@@ -208,6 +213,12 @@ def _account(verbs: Group, name: str) -> None:
     show.add_argument("name", metavar="NAME", help="the account's name")
 
 
+def _schedule(verbs: Group, name: str) -> None:
+    from contenthubd.ctl import schedule_commands  # many options, for one noun only
+
+    schedule_commands.add(verbs, name, _wishes)
+
+
 def _config_check(verbs: Group, name: str) -> None:
     check = verbs.command(name, "daemon:config_check", "Check the configuration; nothing needs to run for it.",
                           ("config check", "config check --config /etc/contenthubd/config.toml"))  # fmt: skip
@@ -218,6 +229,33 @@ def _config_show(verbs: Group, name: str) -> None:
     show = verbs.command(name, "daemon:config_show", "Show the configuration in force.",
                          ("config show", "config show --origin"))  # fmt: skip
     show.add_argument("--origin", action="store_true", help="where each value comes from")
+
+
+def _queue_status(verbs: Group, name: str) -> None:
+    verbs.command(name, "queue:status", "Show which queue is in use, since when and why.",
+                  ("queue status", "queue status --json"))  # fmt: skip
+
+
+def _database(verbs: Group, name: str) -> None:
+    told = {
+        "backup": ("Write all rows and images into one file, while the daemon runs or not.",
+                   ("db backup monday.tar.gz", "db backup --force latest.tar.gz")),
+        "restore": ("Bring the rows and images of a backup back; no daemon may run.",
+                    ("db restore monday.tar.gz", "db restore --replace monday.tar.gz")),
+        "validate": ("Compare tables, rows and image files with what must hold.",
+                     ("db validate", "db validate --state-dir /var/lib/contenthubd")),
+        "upgrade": ("Bring the tables to the newest version.",
+                    ("db upgrade", "db upgrade --config /etc/contenthubd/config.toml")),
+    }  # fmt: skip
+    parser = verbs.command(name, "database:run", *told[name])
+    if name in {"backup", "restore"}:
+        parser.add_argument("file", metavar="FILE", help="the backup")
+    if name == "backup":
+        parser.add_argument("--force", action="store_true", help="overwrite the file")
+    if name == "restore":
+        parser.add_argument("--replace", action="store_true", help="replace the rows and images that are there")
+    parser.add_argument("--config", metavar="PATH", help="the file to read (default: the one the daemon would read)")
+    parser.add_argument("--state-dir", metavar="DIR", help="the daemon's state directory (default: as configured)")
 
 
 def _health(top: Group, name: str) -> None:
@@ -247,8 +285,14 @@ _COMMANDS: dict[str, Add | tuple[str, dict[str, Add]]] = {
     "task": ("watch and steer the work on articles", {
         "status": _status, "list": _list, "wait": _wait, "cancel": _cancel, "retry": _retry, "stats": _stats,
     }),
+    "schedule": ("topics that come again by the clock", dict.fromkeys((
+        "create", "list", "show", "preview", "pause", "resume", "run", "history", "delete",
+    ), _schedule)),
     "account": ("the places you write for", {"create": _account_create, "list": _accounts, "show": _account}),
+    "queue": ("where task ids wait", {"status": _queue_status}),
     "config": ("check and show the configuration", {"check": _config_check, "show": _config_show}),
+    "db": ("back up, restore, validate and upgrade the database", dict.fromkeys(
+        ("backup", "restore", "validate", "upgrade"), _database)),
     "health": _health, "version": _version, "help": _help,
     "submit": _generate, "ls": _list, "show": _status, "wait": _wait,
 }  # fmt: skip

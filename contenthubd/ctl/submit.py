@@ -16,7 +16,7 @@ _SHARED = (
 
 def generate(args: Namespace, client: Client, output: Output) -> int:
     """Submit one topic."""
-    order = _order(args, [{"topic": _utf8("--topic", args.topic)}])
+    order = _order(args, [{"topic": utf8("--topic", args.topic)}])
     submitted = client.post("/v1/tasks", order)
     task = submitted["tasks"][0]
     if not task["created"]:
@@ -115,22 +115,27 @@ def _submit(args: Namespace, read: Any, client: Client, *, dry_run: bool) -> dic
 
 def _order(args: Namespace, requests: list[dict[str, Any]]) -> dict[str, Any]:
     """The request's body; what a line says itself comes before the options."""
-    shared = {name: getattr(args, name) for name in _SHARED}
-    if args.keywords:
-        shared["keywords"] = [word.strip() for word in _utf8("--keywords", args.keywords).split(",") if word.strip()]
-    given = {
-        name: _utf8(f"--{name}", value) if isinstance(value, str) else value
-        for name, value in shared.items()
-        if value is not None
-    }
+    given = wishes(args)
     return {
-        "account": _utf8("--account", args.account),
+        "account": utf8("--account", args.account),
         "requests": [{**given, **{k: v for k, v in one.items() if v is not None}} for one in requests],
         "idempotency_key": args.idempotency_key,
     }
 
 
-def _utf8(option: str, text: str) -> str:
+def wishes(args: Namespace) -> dict[str, Any]:
+    """What the options ask for besides the topic."""
+    shared = {name: getattr(args, name) for name in _SHARED}
+    if args.keywords:
+        shared["keywords"] = [word.strip() for word in utf8("--keywords", args.keywords).split(",") if word.strip()]
+    return {
+        name: utf8(f"--{name}", value) if isinstance(value, str) else value
+        for name, value in shared.items()
+        if value is not None
+    }
+
+
+def utf8(option: str, text: str) -> str:
     """The text, or a Failure if the command line held bytes that are not UTF-8."""
     try:
         text.encode()

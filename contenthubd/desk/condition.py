@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from contenthubd.control import wire
+from contenthubd.control.wire_queue import QueueStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class ConditionDesk:
     _health: Callable[[], Awaitable[wire.Health]]
     _version: wire.Version
     _config: Callable[[], list[wire.ConfigEntry]]
+    _queue: Callable[[], Awaitable[QueueStatus]]
 
     async def health(self) -> wire.Health:
         """See the protocol."""
@@ -25,3 +27,7 @@ class ConditionDesk:
     async def config(self) -> list[wire.ConfigEntry]:
         """See the protocol."""
         return self._config()
+
+    async def queue(self) -> QueueStatus:
+        """See the protocol."""
+        return await self._queue()

@@ -9,6 +9,7 @@ import msgspec
 
 from contenthubd.control import wire
 from contenthubd.control.peer import Peer
+from contenthubd.control.wire_queue import QueueStatus
 from contenthubd.desk.search import Search
 from contenthubd.desk.shapes import request, submitted, task_view
 from contenthubd.desk.watch import Watch
@@ -26,7 +27,7 @@ HISTORY: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class TaskDesk:
-    """What people do with tasks (``control.routes.Tasks``). ``waiting`` counts the queue."""
+    """What people do with tasks (``control.routes.Tasks``). ``queue`` tells of the queue."""
 
     _submit: Submit
     _steer: Steer
@@ -36,7 +37,7 @@ class TaskDesk:
     _watch: Watch
     _clock: Clock
     _slots: Slots
-    _waiting: Callable[[], Awaitable[int]]
+    _queue: Callable[[], Awaitable[QueueStatus]]
 
     async def submit(self, order: wire.SubmitRequest, *, peer: Peer) -> wire.Submitted:
         """See the protocol."""
@@ -94,6 +95,7 @@ class TaskDesk:
         ended = {row["state"]: row for row in finished}
         completed, count = ended.get("completed"), sum(row["count"] for row in finished)
         judged = count - (ended["cancelled"]["count"] if "cancelled" in ended else 0)
+        queue = await self._queue()
         return wire.Stats(
             since_seconds=since_seconds,
             states={row["state"]: row["count"] for row in (*open_states, *finished)},
@@ -101,7 +103,8 @@ class TaskDesk:
             completed_last_hour=completed["last_hour"] if completed else 0,
             success_rate=(completed["count"] if completed else 0) / judged if judged else None,
             median_seconds=float(completed["median"]) if completed and completed["median"] is not None else None,
-            queue_waiting=await self._waiting(),
+            queue_waiting=queue.waiting,
+            queue_kind=queue.kind,
             slots_used=self._slots.used,
             slots_total=self._slots.total,
         )

@@ -6,6 +6,7 @@ ContentHubError
 │   └── AmbiguousId       an id prefix fits more than one row             (exit 2, HTTP 409)
 ├── NotFound              no such task, content, account …                (exit 3, HTTP 404)
 ├── Conflict              the state does not allow it                     (exit 6, HTTP 409)
+│   └── InstanceTaken     the creator instance is another daemon's        (exit 6)
 ├── Unavailable           something we need does not answer just now      (exit 5, HTTP 503)
 │   └── DatabaseUnavailable
 ├── StateDirectoryError   our own directory cannot be used (taken, read-only, full, other version)
@@ -71,6 +72,20 @@ class Conflict(ContentHubError):
     code = "conflict"
     exit_code = 6
     http_status = 409
+
+
+class InstanceTaken(Conflict):
+    """The creator instance belongs to a living daemon on another state directory."""
+
+    code = "instance_taken"
+
+    def __init__(self, instance: str, alive_seconds: float) -> None:
+        super().__init__(
+            f"The creator instance {instance!r} belongs to another daemon on this database.",
+            why=f"A contenthubd with another state directory was alive within the last {alive_seconds:g} seconds.",
+            fix="Give this one a name of its own with [creator] instance; if the other one is gone for good, "
+            f"start again in {alive_seconds:g} seconds.",
+        )
 
 
 class Unavailable(ContentHubError):

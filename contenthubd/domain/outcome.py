@@ -23,6 +23,8 @@ class ErrorKind(StrEnum):
     CHILD_KILLED = "child_killed"
     TIMED_OUT = "timed_out"
     POISON = "poison"
+    INTERNAL_ERROR = "internal_error"
+    INSTANCE_LOST = "instance_lost"
     NO_PROCESS = "no_process"
     CREATOR_MISSING = "creator_missing"
     CREATOR_DIRECTORY = "creator_directory"
@@ -56,7 +58,13 @@ PERMANENT: Final = frozenset({ErrorKind.REFUSED, ErrorKind.POISON})
 """Kinds that another try cannot cure."""
 
 UNCHARGED: Final = frozenset(
-    {ErrorKind.STOPPED, ErrorKind.WORKER_GONE, ErrorKind.WORKER_DEAF, ErrorKind.CREATOR_REDIS_DOWN}
+    {
+        ErrorKind.STOPPED,
+        ErrorKind.WORKER_GONE,
+        ErrorKind.WORKER_DEAF,
+        ErrorKind.CREATOR_REDIS_DOWN,
+        ErrorKind.INSTANCE_LOST,
+    }
 )
 """Failures of a task that were the creator's, not the task's: tried again without using up a retry."""
 

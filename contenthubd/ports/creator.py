@@ -53,3 +53,6 @@ class CreatorWatch(Protocol):
 
     def end_child(self, child: Child) -> bool:
         """Kill what an earlier daemon left behind, if it still is the same process; True once it is gone."""
+
+    def orphans_gone(self) -> bool:
+        """Kill every command that an earlier daemon left behind; True once none of them lives any more."""

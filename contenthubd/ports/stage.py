@@ -11,9 +11,13 @@ class Stage(StrEnum):
     POLL = "poll"
     PROMOTE = "promote"
     RESCUE = "rescue"
+    RECLAIM = "reclaim"
     HEARTBEAT = "heartbeat"
     FETCH = "fetch"
     PUBLISH = "publish"
+    PRUNE = "prune"
+    FAILOVER = "failover"
+    SCHEDULE = "schedule"
 
 
 Wake = Callable[[Stage], None]

@@ -16,6 +16,8 @@ from contenthubd.ports.clock import Clock
 
 FIRST_PAUSE: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(seconds=30)
+MOST_CAUSES: Final = 10
+"""A server that is going away and coming back fails in several ways by turns, not in more than these."""
 log = structlog.get_logger(__name__)
 
 Tick = Callable[[], Awaitable[timedelta]]
@@ -31,6 +33,7 @@ class Loop:
         self.ticked_at: datetime | None = None
         self._tick = tick
         self._clock = clock
+        self._told: set[str] = set()
         self._woken = anyio.Event()
 
     def wake(self) -> None:
@@ -54,12 +57,14 @@ class Loop:
         if self.failures:
             log.info("stage_recovered", stage=self.name, failures=self.failures)
         self.failures, self.last_error, self.ticked_at = 0, "", self._clock.now()
+        self._told.clear()
         return delay
 
     def _failed(self, fault: Exception) -> timedelta:
         self.failures += 1
         told = f"{type(fault).__name__}: {fault}"
-        if told != self.last_error:
+        if told not in self._told and len(self._told) < MOST_CAUSES:
+            self._told.add(told)
             expected = isinstance(fault, Unavailable)
             log.warning("stage_failed", stage=self.name, error=told, exc_info=None if expected else fault)
         self.last_error = told

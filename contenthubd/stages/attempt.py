@@ -2,7 +2,10 @@
 
 The outcome of a create that was cut off is unknown, so the creator's rows are searched for this attempt's mark before
 anything else happens: found means accepted. An outcome that cannot be written, because the database is away, is kept
-and tried again: it is what the creator was paid for.
+and tried again: it is what the creator was paid for. Its lease is not renewed meanwhile, so whoever can write may take
+the attempt over; every write carries the owner and the attempt, and the one that comes too late changes nothing.
+
+A fault of our own over one task ends that attempt and nothing else.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,13 +17,14 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from contenthubd import faultpoints
 from contenthubd.domain.attempt import Child, mark_of
 from contenthubd.domain.errors import Unavailable
-from contenthubd.domain.outcome import Accepted, Interrupted, Outcome, Sick, Unknown
+from contenthubd.domain.outcome import Accepted, ErrorKind, Failed, Interrupted, Outcome, Sick, Unknown
 from contenthubd.domain.task import Mode, Task
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.creator import Creator
-from contenthubd.ports.flights import FlightStore
+from contenthubd.ports.flights import FlightStore, Key
 from contenthubd.ports.stage import Stage, Wake
 from contenthubd.stages.pause import Pause
 from contenthubd.stages.settle import Settle
@@ -29,8 +33,6 @@ from contenthubd.stages.slots import Slots
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
 LOOKUPS: Final = 3
-Key = tuple[UUID, int]
-"""Task and attempt: a task that was cancelled and revived may have its old attempt and its new one here at once."""
 log = structlog.get_logger(__name__)
 
 
@@ -57,6 +59,9 @@ class Attempts:
         self._pause = pause
         self._wake = wake
         self._owner = owner
+        self._held: set[Key] = set()
+        self._unwritten: set[Key] = set()
+        self._crashed: set[Key] = set()
         self._scopes: dict[Key, anyio.CancelScope] = {}
         self._killable: dict[Key, anyio.CancelScope] = {}
         self._closed = False
@@ -68,13 +73,32 @@ class Attempts:
 
     @property
     def running(self) -> int:
-        """How many attempts occupy a child of ours."""
-        return len(self._scopes)
+        """How many attempts have begun here and not ended."""
+        return len(self._held)
+
+    @property
+    def held(self) -> frozenset[Key]:
+        """The attempts of this daemon that have not ended: nobody here may rescue them."""
+        return frozenset(self._held)
+
+    @property
+    def alive(self) -> frozenset[Key]:
+        """Those of them whose lease is to be renewed: all but the ones whose outcome waits to be written."""
+        return frozenset(self._held - self._unwritten)
+
+    def crashed(self, key: Key) -> bool:
+        """Whether a fault of our own ended this attempt without an outcome; its lease tells when it is rescued."""
+        return key in self._crashed
+
+    def hold(self, task: Task) -> None:
+        """Count a claimed attempt as ours from now on: its lease is renewed."""
+        self._held.add((task.task_id, task.attempt))
 
     def start(self, task: Task) -> None:
         """Begin an attempt in the background."""
         if self._group is None:
             raise RuntimeError("attempts were started before the daemon's task group was open")
+        self.hold(task)
         self._group.start_soon(self.run, task, name=f"attempt {task.task_id}")
 
     def interrupt(self, task_id: UUID) -> None:
@@ -98,43 +122,80 @@ class Attempts:
             scope.cancel()
 
     async def run(self, task: Task) -> None:
-        """From claim to settle; never raises for what the creator or the database do."""
-        outcome: Outcome = Interrupted()
+        """From claim to settle; never raises for what the creator or the database do, nor for a fault of our own."""
         key = task.task_id, task.attempt
+        self.hold(task)
+        try:
+            outcome = await self._outcome(task, key)
+            if isinstance(outcome, Sick):
+                self._pause.trip(outcome)
+            elif not isinstance(outcome, Interrupted):
+                self._pause.clear()
+            with anyio.CancelScope(shield=True):
+                await self._settled(task, key, outcome)
+        except Exception as fault:  # one task must not end the daemon; told with its traceback
+            self._crashed.add(key)
+            log.error("attempt_left_to_its_lease", task_id=str(task.task_id), attempt=task.attempt, exc_info=fault)
+        finally:
+            self._scopes.pop(key, None)
+            self._unwritten.discard(key)
+            self._held.discard(key)
+
+    async def _outcome(self, task: Task, key: Key) -> Outcome:
+        outcome: Outcome = Interrupted()
         with anyio.CancelScope() as scope:
             self._scopes[key] = scope
             if task.mode is Mode.SYNC:
                 self._killable[key] = scope
             try:
-                outcome = await self._try(task)
+                outcome = await self._try(task, mark_of(*key))
             finally:
                 self._killable.pop(key, None)
-        if isinstance(outcome, Sick):
-            self._pause.trip(outcome)
-        elif not isinstance(outcome, Interrupted):
-            self._pause.clear()
-        with anyio.CancelScope(shield=True):
-            await self._written(lambda: self._end(task, outcome))
-        del self._scopes[key]
+        return outcome
 
-    async def _try(self, task: Task) -> Outcome:
-        mark = mark_of(task.task_id, task.attempt)
-        if task.mode is Mode.SYNC:
-            return await self._generate(task, mark)
-        outcome = await self._creator.create(task, mark)
+    async def _try(self, task: Task, mark: str) -> Outcome:
+        outcome: Outcome
+        try:
+            if task.mode is Mode.SYNC:
+                return await self._generate(task, mark)
+            outcome = await self._creator.create(task, mark)
+            faultpoints.reached("create.answered")
+        except Exception as fault:  # noqa: BLE001 - one task must not end the daemon; told with its traceback
+            outcome = _failed(task, fault)
+            if task.mode is Mode.SYNC:
+                return outcome
+            return await self._reconcile(task, mark, outcome)
         if isinstance(outcome, Unknown):
             return await self._reconcile(task, mark, outcome)
         return outcome
 
+    async def _settled(self, task: Task, key: Key, outcome: Outcome) -> None:
+        """Write the outcome; one that cannot be stored at all becomes a failure, which surely can."""
+        try:
+            await self._written(lambda: self._end(task, outcome), outcome_of=key)
+        except Exception as fault:  # noqa: BLE001 - one task must not end the daemon; told with its traceback
+            failed = _failed(task, fault)
+            await self._written(lambda: self._end(task, failed), outcome_of=key)
+
     async def _generate(self, task: Task, mark: str) -> Outcome:
+        key = task.task_id, task.attempt
+
+        async def remember(child: Child) -> None:
+            if not await self._flights.own_child(*key, child, self._owner):
+                log.warning("lease_lost", task_id=str(task.task_id), attempt=task.attempt)
+                self._scopes[key].cancel()
+
         async def started(child: Child) -> None:
-            await self._written(lambda: self._flights.own_child(task.task_id, task.attempt, child))
+            await self._written(lambda: remember(child))
+            faultpoints.reached("generate.noted")
 
         deadline = task.deadline_at
         left = deadline - self._clock.now() if deadline else task.timeout
-        return await self._creator.generate(task, mark, max(left, timedelta()), started)
+        outcome = await self._creator.generate(task, mark, max(left, timedelta()), started)
+        faultpoints.reached("generate.ended")
+        return outcome
 
-    async def _reconcile(self, task: Task, mark: str, unknown: Unknown) -> Outcome:
+    async def _reconcile(self, task: Task, mark: str, unknown: Unknown | Failed) -> Outcome:
         """Nothing is created again before the creator's rows were searched: a late insert needs a second look.
 
         A creator too sick to be asked is asked again, until the attempt's time is over.
@@ -160,20 +221,33 @@ class Attempts:
             return
         # The task was cancelled, or completed by an earlier attempt: this attempt only has to end.
         if isinstance(outcome, Accepted):
-            now = self._clock.now()
-            await self._flights.accepted_late(task.task_id, task.attempt, outcome.creator_task_id, now)
-            self._wake(Stage.POLL)
-        elif await self._flights.end(task.task_id, task.attempt, self._clock.now(), "dropped"):
-            self._slots.give_back()
-        else:
-            log.warning("lease_lost", task_id=str(task.task_id), attempt=task.attempt)
+            now, creator_task_id = self._clock.now(), outcome.creator_task_id
+            if await self._flights.accepted_late(task.task_id, task.attempt, creator_task_id, now, self._owner):
+                return self._wake(Stage.POLL)
+        elif await self._flights.end(task.task_id, task.attempt, self._clock.now(), "dropped", self._owner):
+            return self._slots.give_back()
+        log.warning("lease_lost", task_id=str(task.task_id), attempt=task.attempt, outcome=type(outcome).__name__)
 
-    async def _written(self, write: Callable[[], Awaitable[None]]) -> None:
-        pause = FIRST_PAUSE
+    async def _written(self, write: Callable[[], Awaitable[None]], *, outcome_of: Key | None = None) -> None:
+        """Write as soon as it can be done; told when it has to wait, and when it has come true, not in between."""
+        pause, tries = FIRST_PAUSE, 0
         while not self._closed:
             try:
-                return await write()
+                await write()
             except Unavailable as fault:
-                log.warning("write_postponed", error=str(fault), pause_seconds=pause)
+                tries += 1
+                if tries == 1:
+                    log.warning("write_postponed", error=str(fault))
+                if outcome_of is not None:
+                    self._unwritten.add(outcome_of)
+            else:
+                if tries:
+                    log.info("write_made_up_for", tries=tries + 1)
+                return
             await anyio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _failed(task: Task, fault: Exception) -> Failed:
+    log.error("attempt_crashed", task_id=str(task.task_id), attempt=task.attempt, exc_info=fault)
+    return Failed(ErrorKind.INTERNAL_ERROR, f"contenthubd itself failed over it: {type(fault).__name__}: {fault}")

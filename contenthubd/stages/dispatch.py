@@ -4,8 +4,8 @@ The queue is only a hint: when it is empty it is filled again from the database,
 could not run in the mode the creator allows just now, comes back by itself; so it is every minute, in case the queue
 never runs empty. A sick creator pauses dispatch with a growing delay and costs no task an attempt.
 
-A claim that PostgreSQL did not answer in time may have been made all the same, even some time later. Such a claim
-carries our name, so nobody else would ever look at it: its ids are kept in mind and started when they turn up.
+A claim that PostgreSQL did not answer in time may have been made all the same, even some time later. Its ids are kept
+in mind and started when they turn up, so that they need not wait for the rescue until their lease runs out.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,8 @@ from uuid import UUID
 
 import structlog
 
+from contenthubd import faultpoints
+from contenthubd.domain.attempt import Flight
 from contenthubd.domain.errors import Unavailable
 from contenthubd.domain.outcome import ErrorKind
 from contenthubd.domain.task import Mode, Task
@@ -91,12 +93,15 @@ class Dispatch:
         if not ids:
             return IDLE
         now = self._clock.now()
+        faultpoints.reached("dispatch.taken")
         try:
             claimed = await self._tasks.claim(ids, run_as=self._run_as, slots=self._slots.total, lease=lease, now=now)
         except Unavailable:
             self._doubtful.update(dict.fromkeys(ids, now))
             self._refilled_at = None
             raise
+        if claimed:
+            faultpoints.reached("dispatch.claimed")
         self._slots.take(len(claimed))
         for task in claimed:
             self._begin(task)
@@ -119,12 +124,19 @@ class Dispatch:
         self._slots.correct(len(flights), changes)
         for flight in flights:
             if flight.owner == lease.owner and self._doubtful.get(flight.task_id) == flight.claimed_at:
-                if flight.current:
-                    self._begin(replace(await self._tasks.get(flight.task_id), mode=flight.mode))
-                elif await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), "dropped"):
-                    self._slots.give_back()
+                await self._start_if_current(flight)
         now = self._clock.now()
         self._doubtful = {task_id: since for task_id, since in self._doubtful.items() if now < since + DOUBT}
+
+    async def _start_if_current(self, flight: Flight) -> None:
+        """Nobody kept the lease of an attempt that nobody knew of: once it ran out, the rescue has it."""
+        if not flight.current:
+            if await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), "dropped", flight.owner):
+                self._slots.give_back()
+            return
+        task = await self._tasks.get(flight.task_id)
+        if flight.leased_until is not None and self._clock.now() < flight.leased_until:
+            self._begin(replace(task, mode=flight.mode))
 
     async def _someone_is_held_up(self) -> bool:
         """Whether a task waits for the creator to be well again; a sick creator that nobody needs is left alone."""

@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.domain.errors import FetchFailed
 from contenthubd.domain.retry import RetryPolicy
 from contenthubd.ports.clock import Clock
@@ -53,6 +54,7 @@ class Fetch:
         except FetchFailed as fault:
             await self._failed(image, fault)
         else:
+            faultpoints.reached("fetch.fetched")
             await self._images.image_fetched(image, path, media_type, size, self._clock.now())
 
     async def _failed(self, image: DueImage, fault: FetchFailed) -> None:

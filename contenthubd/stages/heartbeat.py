@@ -1,12 +1,19 @@
-"""Heartbeat: keep our leases alive, and trust ourselves for less time than the lease grants.
+"""Heartbeat: keep our leases and our creator instance, and trust ourselves for less time than the lease grants.
 
-While the heartbeat is stale nothing is claimed: another daemon may already be taking our attempts over.
+Leases are renewed one by one, for the attempts that are really alive in this daemon: what nobody works on any more,
+or what came to an end that cannot be written, runs out and is rescued. While the heartbeat is stale nothing is
+claimed: another daemon may already be taking our attempts over. The same holds while the creator instance belongs to
+a daemon on another state directory.
 """
 
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
+from contenthubd import faultpoints
+from contenthubd.domain.errors import InstanceTaken
 from contenthubd.ports.clock import Clock
-from contenthubd.ports.flights import FlightStore
+from contenthubd.ports.flights import FlightStore, Key
+from contenthubd.ports.instances import InstanceStore
 from contenthubd.ports.stage import Stage, Wake
 from contenthubd.ports.tasks import Lease
 
@@ -15,28 +22,47 @@ BEATS = 3
 
 
 class Heartbeat:
-    """Renews every lease of ``owner`` and says whether we may claim."""
+    """Renews the leases of the attempts that are ``alive`` and says whether we may claim."""
 
     def __init__(
-        self, flights: FlightStore, clock: Clock, wake: Wake, *, owner: str, instance: str, length: timedelta
+        self,
+        flights: FlightStore,
+        instances: InstanceStore,
+        clock: Clock,
+        wake: Wake,
+        *,
+        owner: str,
+        instance: str,
+        length: timedelta,
+        alive: Callable[[], Collection[Key]],
     ) -> None:
         self._flights = flights
+        self._instances = instances
         self._clock = clock
         self._wake = wake
         self._owner = owner
         self._instance = instance
         self._length = length
+        self._alive = alive
         self._until: datetime | None = None
 
     async def tick(self) -> timedelta:
-        """Renew; wait a third of the lease."""
+        """Renew; wait a third of the lease. InstanceTaken while the instance is another daemon's."""
         until = self._clock.now() + self._length
-        await self._flights.renew(self._owner, until)
+        await self._flights.renew(self._owner, until, self._alive())
+        faultpoints.reached("heartbeat.renewed")
+        await self.register()
         stale, self._until = self.lease() is None, until
         if stale:
-            self._wake(Stage.DISPATCH)
-            self._wake(Stage.RESCUE)
+            for stage in (Stage.DISPATCH, Stage.RESCUE, Stage.POLL):
+                self._wake(stage)
         return self._length / BEATS
+
+    async def register(self) -> None:
+        """Make the creator instance ours for the length of a lease. InstanceTaken if it is another daemon's."""
+        state_id = self._owner.partition("/")[0]
+        if not await self._instances.hold(self._instance, state_id, self._length):
+            raise InstanceTaken(self._instance, self._length.total_seconds())
 
     def lease(self) -> Lease | None:
         """The lease for a claim made now; None while the heartbeat is stale."""

@@ -5,13 +5,14 @@ answer costs no call, which pays for looking more often when history expects a f
 Deadlines are kept here too: the creator has none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.domain.attempt import Flight
 from contenthubd.domain.outcome import (
     CreatorRow,
@@ -60,6 +61,7 @@ class Poll:
         instance: str,
         interval: timedelta,
         abandon: timedelta,
+        held: Callable[[], bool] = lambda: True,
     ) -> None:
         self._tasks = tasks
         self._flights = flights
@@ -73,6 +75,8 @@ class Poll:
         self._instance = instance
         self.interval = interval
         self._abandon = abandon
+        self.held = held
+        """Whether the instance is surely ours."""
         self._last_look: datetime | None = None
         self._seen: object = object()
         self._rows: dict[str, CreatorRow] = {}
@@ -83,7 +87,12 @@ class Poll:
         """Set when the worker was ended on purpose: what it left behind is nobody's failure, and is looked for now."""
 
     async def tick(self) -> timedelta:
-        """One look, if one is due; the time until the next look or deadline."""
+        """One look, if one is due; the time until the next look or deadline.
+
+        While the instance may be another daemon's nothing is asked: what is not found *here* may well be there.
+        """
+        if not self.held():
+            return IDLE
         changes = self._slots.changes
         flights = await self._flights.in_flight(self._instance)
         self._slots.correct(len(flights), changes)
@@ -163,7 +172,9 @@ class Poll:
         task = await self._tasks.get(flight.task_id)
         if task.state in FINAL:
             return await self._ended(flight, "late_success_dropped")
+        faultpoints.reached("poll.finish_seen")
         outcome: Outcome = await self._creator.result(row.creator_task_id)
+        faultpoints.reached("poll.result_fetched")
         if isinstance(outcome, Succeeded):
             outcome = replace(outcome, ended_at=row.completed_at)
         if isinstance(outcome, Sick | Unknown):
@@ -226,7 +237,7 @@ class Poll:
             await self._ended(flight, "given_up")
 
     async def _ended(self, flight: Flight, outcome: str) -> None:
-        if await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), outcome):
+        if await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), outcome, flight.owner):
             log.info("attempt_ended", task_id=str(flight.task_id), attempt=flight.attempt, outcome=outcome)
             self._slots.give_back()
 

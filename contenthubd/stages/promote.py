@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.queue import TaskQueue
 from contenthubd.ports.stage import Stage, Wake
@@ -29,6 +30,7 @@ class Promote:
         now = self._clock.now()
         promoted, following = await self._tasks.promote(now, LIMIT)
         if promoted:
+            faultpoints.reached("promote.written")
             await self._queue.put(promoted)
             log.info("tasks_promoted", count=len(promoted))
             self._wake(Stage.DISPATCH)

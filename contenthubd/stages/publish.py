@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.domain.errors import PublishFailed
 from contenthubd.domain.publication import Publication, PublicationEvent
 from contenthubd.domain.retry import RetryPolicy
@@ -51,6 +52,8 @@ class Publish:
             log.warning("publications_rescued", count=count)
         now = self._clock.now()
         due, following = await self._pool.claim_due(now, LIMIT, self._owner)
+        if due:
+            faultpoints.reached("publish.claimed")
         for publication in due:
             await self._publish(publication)
         if due:
@@ -65,6 +68,7 @@ class Publish:
             receipt = await publisher.publish(publication)
         except PublishFailed as fault:
             return await self._failed(publication, fault)
+        faultpoints.reached("publish.sent")
         now = self._clock.now()
         await self._pool.settle_publication(publication, PublicationEvent.SUCCEEDED, now=now, receipt=receipt)
         log.info(

@@ -1,21 +1,27 @@
 """Rescue: free what a dead daemon held. A lease that ran out, or one of an earlier daemon on this state directory.
 
+A sweep goes through all of them in the order of their ids, a page a tick, and past what cannot be freed just now, so
+that nothing starves behind it. Our own leases run out too: of a claim that was never answered, or of an attempt that a
+fault of our own ended.
+
 What is done follows from where the attempt was, after the old child is proven dead:
 
 - calling create (async): its mark is looked up at the creator; found → accepted, else back to pending, uncharged
 - generating in our child (sync): an article that was finished after all is taken, else the try is charged
 - abandoned: found → its end is awaited, else it ended
+- claimed by us and never begun: back to pending, uncharged
 
 A task over which daemons keep dying is parked as poison (see ``settle``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.domain.attempt import Flight
 from contenthubd.domain.outcome import (
     Accepted,
@@ -31,9 +37,10 @@ from contenthubd.domain.outcome import (
 from contenthubd.domain.task import Mode
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.creator import Creator, CreatorWatch
-from contenthubd.ports.flights import FlightStore
+from contenthubd.ports.flights import FlightStore, Key
 from contenthubd.ports.stage import Stage, Wake
 from contenthubd.ports.tasks import Lease, TaskStore
+from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots
 
@@ -52,6 +59,7 @@ class Rescue:
         creator: Creator,
         watch: CreatorWatch,
         settle: Settle,
+        attempts: Attempts,
         clock: Clock,
         slots: Slots,
         wake: Wake,
@@ -65,29 +73,57 @@ class Rescue:
         self._creator = creator
         self._watch = watch
         self._settle = settle
+        self._attempts = attempts
         self._clock = clock
         self._slots = slots
         self._wake = wake
         self._lease = lease
         self._state_id = state_id
         self._every = every
+        self._after: Key | None = None
+        self._postponed: set[Key] = set()
+        self._told: set[object] = set()
 
     async def tick(self) -> timedelta:
-        """One page of expired leases."""
+        """One page of expired leases; behind the last one, whether another sweep is needed soon."""
         lease = self._lease()
         if lease is None:
             return self._every
-        expired = await self._flights.expired(self._clock.now(), self._state_id, lease, LIMIT)
-        freed = [flight for flight in expired if flight.child is None or self._watch.end_child(flight.child)]
-        if freed:
-            rows = await self._creator.find([flight.mark for flight in freed])
-            if isinstance(rows, Sick):
-                log.warning("rescue_postponed", kind=rows.kind, cause=rows.cause, count=len(freed))
-                return AGAIN
-            freed = [flight for flight in freed if await self._free(flight, rows.get(flight.mark), lease)]
-        if len(freed) < len(expired):
-            return AGAIN
-        return timedelta() if len(expired) == LIMIT else self._every
+        expired = await self._flights.expired(
+            self._clock.now(), self._state_id, lease, held=self._attempts.held, after=self._after, limit=LIMIT
+        )
+        await self._page(expired, lease)
+        if len(expired) == LIMIT:
+            return timedelta()
+        self._after = None
+        again, self._postponed = bool(self._postponed), set()
+        if not again:
+            self._told.clear()
+        return AGAIN if again else self._every
+
+    async def _page(self, expired: Sequence[Flight], lease: Lease) -> None:
+        # A create that still lives could insert its row after we looked for it, and the task would be created twice.
+        gone = bool(expired) and self._watch.orphans_gone()
+        ended = [one for one in expired if gone and (one.child is None or self._watch.end_child(one.child))]
+        rows = await self._creator.find([flight.mark for flight in ended]) if ended else {}
+        if isinstance(rows, Sick):
+            self._tell_once(rows, kind=rows.kind, cause=rows.cause, count=len(ended))
+        elif ended:
+            faultpoints.reached("rescue.looked_up")
+        for flight in expired:
+            # Before it is tried: should this one fail with a fault of ours, the next tick goes on behind it.
+            self._after = flight.task_id, flight.attempt
+            self._postponed.add(self._after)
+            if flight not in ended or isinstance(rows, Sick):
+                continue
+            if await self._free(flight, rows.get(flight.mark), lease):
+                self._postponed.discard(self._after)
+
+    def _tell_once(self, trouble: Sick | Unknown, **told: object) -> None:
+        """Not at every sweep: a creator may be sick for hours."""
+        if trouble not in self._told:
+            log.warning("rescue_postponed", **told)
+        self._told.add(trouble)
 
     async def _free(self, flight: Flight, row: CreatorRow | None, lease: Lease) -> bool:
         """False if it has to be tried again."""
@@ -95,25 +131,30 @@ class Rescue:
         ours = replace(lease, owner=f"{lease.owner}/rescue")
         if not await self._flights.take_over(flight, ours):
             return True
+        faultpoints.reached("rescue.taken_over")
         found = row.state if row else None
         told = {"attempt": flight.attempt, "mode": flight.mode, "found": found}
-        log.warning("attempt_rescued", task_id=str(flight.task_id), **told)
+        key, now = (flight.task_id, flight.attempt), self._clock.now()
         if flight.current:
             task = await self._tasks.get(flight.task_id)
-            outcome = await self._outcome(flight, row)
-            if isinstance(outcome, Sick | Unknown) and self._clock.now() < flight.deadline_at:
-                log.warning("rescue_postponed", task_id=str(flight.task_id), cause=outcome.cause)
+            never_begun = flight.owner == lease.owner and not self._attempts.crashed(key)
+            outcome = await self._outcome(flight, row, never_begun=never_begun)
+            if isinstance(outcome, Sick | Unknown) and now < flight.deadline_at:
+                self._tell_once(outcome, task_id=str(flight.task_id), cause=outcome.cause)
                 return False
-            await self._settle(task, outcome, owner=ours.owner, died=not isinstance(outcome, Accepted))
+            log.warning("attempt_rescued", task_id=str(flight.task_id), **told)
+            died = not isinstance(outcome, Accepted) and not never_begun
+            await self._settle(task, outcome, owner=ours.owner, died=died)
         elif row is not None and flight.mode is Mode.ASYNC:
-            now = self._clock.now()
-            await self._flights.accepted_late(flight.task_id, flight.attempt, row.creator_task_id, now)
+            await self._flights.accepted_late(*key, row.creator_task_id, now, ours.owner)
             self._wake(Stage.POLL)
-        elif await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), "died"):
+        elif await self._flights.end(*key, now, "died", ours.owner):
             self._slots.give_back()
         return True
 
-    async def _outcome(self, flight: Flight, row: CreatorRow | None) -> Outcome:
+    async def _outcome(self, flight: Flight, row: CreatorRow | None, *, never_begun: bool) -> Outcome:
+        if row is None and never_begun:
+            return Interrupted()
         if flight.mode is Mode.ASYNC:
             return Accepted(row.creator_task_id) if row else Interrupted()
         if row is not None and row.state is RowState.COMPLETED:

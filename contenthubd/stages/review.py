@@ -5,6 +5,7 @@ from uuid import UUID
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.domain.content import ContentEvent, ContentState, content_step
 from contenthubd.domain.errors import Conflict
 from contenthubd.ports.clock import Clock
@@ -32,5 +33,6 @@ class Review:
         won = await self._pool.review(content_id, event, by=by, reason=reason, now=self._clock.now(), pool=pool)
         if not won:
             raise Conflict("The content changed in the meantime.", fix="Look at it again, then decide.")
+        faultpoints.reached("review.written")
         log.info("content_reviewed", content_id=str(content_id), decision=event, by=by)
         self._wake(Stage.PUBLISH)

@@ -11,6 +11,7 @@ from typing import assert_never
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.domain.article import title_of, without_mark
 from contenthubd.domain.attempt import mark_of
 from contenthubd.domain.content import NewContent
@@ -84,6 +85,7 @@ class Settle:
             error=settlement.error,
         )
         if won:
+            faultpoints.reached("settle.accepted" if settlement.enters is TaskState.SUBMITTED else "settle.written")
             if settlement.enters is TaskState.PENDING:
                 await self._queue.put([(task.task_id, task.rank)])  # at once: it is before all who came after it
             self._ring(settlement)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.domain.errors import Conflict
 from contenthubd.domain.task import Task, TaskEvent, step
 from contenthubd.ports.clock import Clock
@@ -30,6 +31,7 @@ class Steer:
         cancelled = await self._tasks.cancel(task_id, self._clock.now(), by)
         if cancelled is None:
             raise await self._refusal(task_id, TaskEvent.CANCELLED)
+        faultpoints.reached("cancel.written")
         await self._queue.remove(task_id)
         self._attempts.interrupt(task_id)
         log.info("task_cancelled", task_id=str(task_id), by=by)
@@ -41,6 +43,7 @@ class Steer:
         revived = await self._tasks.revive(task_id, self._clock.now(), by)
         if revived is None:
             raise await self._refusal(task_id, TaskEvent.REVIVED)
+        faultpoints.reached("revive.written")
         await self._queue.put([(task_id, revived.rank)])
         log.info("task_revived", task_id=str(task_id), by=by)
         self._wake(Stage.DISPATCH)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.domain.account import Account
 from contenthubd.domain.errors import InvalidInput
 from contenthubd.domain.request import Request, check, compose, resolve_auto_approve, resolve_mode
@@ -79,7 +80,9 @@ class Submit:
         made = [self._new_task(found, request, text, new_batch, key) for request, text in prepared]
         ids = {task.task_id for task in made}
         stored = await self._tasks.submit(made, new_batch)
+        faultpoints.reached("submit.stored")
         await self._queue.put([(task.task_id, task.rank) for task in stored if task.state is TaskState.PENDING])
+        faultpoints.reached("submit.queued")
         self._wake(Stage.DISPATCH)
         log.info("tasks_submitted", account=account, count=len(stored), batch_id=new_batch and str(new_batch.batch_id))
         return [(task, task.task_id in ids) for task in stored]
@@ -87,6 +90,11 @@ class Submit:
     async def check(self, account: str, requests: Sequence[Request]) -> None:
         """Only say what is at fault: NotFound, InvalidRequests."""
         await self._prepare(account, requests)
+
+    async def resolved(self, account: str, request: Request) -> NewTask:
+        """The task that one request makes, checked and resolved but not stored. NotFound, InvalidRequests."""
+        found, [(one, text)] = await self._prepare(account, [request])
+        return self._new_task(found, one, text, None, None)
 
     async def _prepare(self, account: str, requests: Sequence[Request]) -> tuple[Account, list[tuple[Request, str]]]:
         found = await self._accounts.by_name(account)

@@ -14,11 +14,11 @@ async def test_a_stop_ends_what_finished_commands_left_in_other_sessions(start_d
     await daemon.submit("one", "two")
     await daemon.settled()
     left = _left(daemon)
-    assert len(left) == 2, "the commands did leave processes behind"
 
     assert await daemon.stop() == 0
 
-    assert [event["count"] for event in daemon.events("creator_leftovers_killed")] == [2]
+    killed = [event["count"] for event in daemon.events("creator_leftovers_killed")]
+    assert sum(killed) == 2, "the commands did leave processes behind"
     _, alive = psutil.wait_procs(left, timeout=PATIENCE_SECONDS)
     assert alive == []
 

@@ -123,15 +123,6 @@ async def test_a_second_daemon_on_the_same_state_directory_is_refused(start_daem
     assert (await daemon.get("/health"))["status"] == "ok"
 
 
-async def test_a_queue_that_is_not_there_yet_is_told(start_daemon: StartDaemon) -> None:
-    daemon = await start_daemon({"queue": {"type": "redis"}})
-
-    health = await daemon.get("/health")
-
-    assert (health["status"], health["queue"]["kind"]) == ("degraded", "memory")
-    assert "redis" in next(fault for fault in health["faults"] if fault["part"] == "queue")["what"]
-
-
 async def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_on_error(start_daemon: StartDaemon) -> None:
     daemon = await start_daemon()
     await daemon.account()

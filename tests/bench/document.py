@@ -9,6 +9,8 @@ from tests.bench.place import cores
 from tests.bench.table import Line, markdown
 
 WIDTH = 120
+SOAK = "\n## Soak\n"
+"""Written down by hand after each long run, and kept."""
 HEAD = """# Benchmarks
 
 Made by `make bench` on {date}, on a virtual machine with {cores} cores{load}; the private PostgreSQL with its default
@@ -54,11 +56,12 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
 
 
 def write(path: Path, found: Mapping[str, Sequence[Line]], load: float) -> None:
-    """Every section that was measured; ``load`` is what others kept the machine busy with when it began."""
+    """Every section that was measured, and last what `make soak` found; ``load`` is what others used when it began."""
     busy = f" (busy with other work: load {load:.1f} at the start)" if load > 1 else ""
     title, _, text = HEAD.format(date=f"{datetime.now(UTC):%Y-%m-%d}", cores=cores(), load=busy).partition("\n\n")
     parts = [f"{title}\n\n{fill(text, WIDTH)}\n"]
     for name, lines in found.items():
         title, text = SECTIONS[name]
         parts.append(f"## {title}\n\n{fill(text, WIDTH)}\n\n{markdown(lines)}\n")
-    path.write_text("\n".join(parts), encoding="utf-8")
+    _, soak, figures = path.read_text(encoding="utf-8").partition(SOAK)
+    path.write_text("\n".join(parts) + soak + figures, encoding="utf-8")

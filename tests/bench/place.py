@@ -31,6 +31,7 @@ async def daemon(folder: Path, command: list[str], *, database_url: str = "") ->
         "creator": {"command": command, "manage_worker": False},
         "tasks": {"mode": "sync"},
         "database": {"url": database_url},
+        "queue": {"type": "memory"},
     }
     async with RunningDaemon(folder / "state", settings) as running:
         await running.account()

@@ -62,6 +62,7 @@ def settings_for(folder: Path, command: tuple[str, ...] = SIMULATOR, **changes: 
         "command": command,
         "workdir": folder / "creator",
         "instance": INSTANCE,
+        "owner": str(folder),
         "env_file": write_env_file(folder, KEYS | python_env()),
         "manage_worker": False,
         "command_timeout": timedelta(seconds=60),

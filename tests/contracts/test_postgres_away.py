@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -15,6 +16,7 @@ from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.flights import PostgresFlights
 from contenthubd.adapters.postgres.images import PostgresImages
+from contenthubd.adapters.postgres.instances import PostgresInstances
 from contenthubd.adapters.postgres.migrate import upgrade
 from contenthubd.adapters.postgres.publications import PostgresPublications
 from contenthubd.adapters.postgres.tasks import PostgresTasks
@@ -23,7 +25,7 @@ from contenthubd.domain.errors import DatabaseUnavailable
 from contenthubd.domain.task import Mode
 from tests.clock import NOON
 from tests.postgres_probe import children, public_folder
-from tests.stages.house import INSTANCE, House
+from tests.stages.house import INSTANCE, LEASE, House
 
 SHORT_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
@@ -82,7 +84,10 @@ def calls(database: Database) -> list[object]:
         tasks.waiting(1, [Mode.ASYNC]),
         tasks.promote(NOON, 1),
         flights.in_flight(INSTANCE),
-        flights.renew("me", NOON),
+        flights.renew("me", NOON, [(UUID(int=1), 1)]),
+        PostgresInstances(database).hold(INSTANCE, "me", LEASE),
+        PostgresInstances(database).lost(INSTANCE, LEASE),
+        PostgresInstances(database).forget(INSTANCE, LEASE, NOON),
         pool.claim_due(NOON, 1, "me"),
         PostgresImages(database).due_images(NOON, 1),
         views.last_batch(),

@@ -13,9 +13,12 @@ from sqlalchemy.engine import make_url
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import MIGRATIONS, NEWEST, upgrade, version
 from contenthubd.domain.errors import StateDirectoryError
+from tests.conftest import MakeDatabase
+from tests.contracts.rows import everything, fill
 from tests.postgres_server import TestServer
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema.sql"
+PREVIOUS = sorted(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*.py"))[-2]
 CATALOGS = {
     "columns": """
         SELECT table_name, column_name, ordinal_position, column_default, is_nullable, data_type, udt_name,
@@ -90,11 +93,18 @@ async def test_an_upgrade_twice_does_nothing(empty: Database) -> None:
     assert await catalog(empty) == before
 
 
-async def test_an_upgrade_keeps_the_rows(empty: Database) -> None:
-    await upgrade(empty)
-    await empty.changed(text("INSERT INTO account (id, name, created_at) VALUES (gen_random_uuid(), 'demo', now())"))
-    await upgrade(empty)
-    assert (await empty.first(text("SELECT name FROM account"))) == ("demo",)
+async def test_an_upgrade_of_the_previous_version_keeps_the_rows(
+    make_database: MakeDatabase, database: Database, tmp_path: Path
+) -> None:
+    previous = await make_database(PREVIOUS)
+    await fill(previous, tmp_path)
+    before = await everything(previous)
+    assert all(before.rows.values()), "a table without a row shows nothing"
+    assert await upgrade(previous)
+    assert await version(previous) == NEWEST
+    assert await everything(previous, before.columns) == before
+    assert await catalog(previous) == await catalog(database)
+    assert not await upgrade(previous)
 
 
 async def test_five_upgrades_at_once_on_an_empty_database(empty: Database) -> None:

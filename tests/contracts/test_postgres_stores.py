@@ -103,7 +103,8 @@ async def test_an_unknown_task_is_not_found(house: House) -> None:
 
 async def test_a_flight_is_read_as_it_was_written(house: House) -> None:
     task = await house.claimed(mode=Mode.SYNC, timeout_seconds=77)
-    await house.flights.own_child(task.task_id, 1, CHILD)
+    assert await house.flights.own_child(task.task_id, 1, CHILD, house.owner)
+    assert not await house.flights.own_child(task.task_id, 1, replace(CHILD, pid=1), "other")
     [flight] = await house.flights.in_flight(INSTANCE)
     assert flight.current
     assert (flight.child, flight.owner, flight.mode, flight.state) == (CHILD, house.owner, Mode.SYNC, TaskState.RUNNING)
@@ -118,27 +119,33 @@ async def test_a_lease_is_taken_over_once_and_only_from_its_owner(house: House) 
     assert sorted(won) == [False, False, False, True]
 
 
-async def test_only_the_owners_leases_are_renewed(house: House) -> None:
-    ours, theirs = await house.claimed(), await house.claimed()
+async def test_only_the_owners_leases_are_renewed_and_of_those_only_the_living(house: House) -> None:
+    ours, theirs, forgotten = [await house.claimed() for _ in range(3)]
     await house.database.changed(text("UPDATE attempt SET owner = 'other' WHERE task_id = :id"), id=theirs.task_id)
     until = house.clock.now() + timedelta(hours=1)
-    await house.flights.renew(house.owner, until)
+    await house.flights.renew(house.owner, until, [(ours.task_id, 1), (theirs.task_id, 1), (forgotten.task_id, 2)])
     assert (await house.attempt(ours)).leased_until == until
     assert (await house.attempt(theirs)).leased_until < until
+    assert (await house.attempt(forgotten)).leased_until < until
+    await house.flights.renew(house.owner, until + timedelta(hours=1), [])
+    assert (await house.attempt(ours)).leased_until == until
 
 
 async def test_an_attempt_that_is_waited_for_can_only_be_settled(house: House) -> None:
     task = await house.claimed()
     now = house.clock.now()
-    assert not await house.flights.end(task.task_id, 1, now, "dropped")
-    await house.flights.accepted_late(task.task_id, 1, "creator-1", now)
+    assert not await house.flights.end(task.task_id, 1, now, "dropped", house.owner)
+    assert not await house.flights.accepted_late(task.task_id, 1, "creator-1", now, house.owner)
     assert (await house.attempt(task)).creator_task_id is None
     await house.steer.cancel(task.task_id, by="test")
-    await house.flights.accepted_late(task.task_id, 1, "creator-1", now)
+    assert not await house.flights.end(task.task_id, 1, now, "dropped", "other")
+    assert not await house.flights.accepted_late(task.task_id, 1, "creator-2", now, "other")
+    assert await house.flights.accepted_late(task.task_id, 1, "creator-1", now, house.owner)
     row = await house.attempt(task)
     assert (row.creator_task_id, row.owner) == ("creator-1", None)
-    assert await house.flights.end(task.task_id, 1, now, "dropped")
-    assert not await house.flights.end(task.task_id, 1, now, "dropped")
+    assert not await house.flights.end(task.task_id, 1, now, "dropped", house.owner)
+    assert await house.flights.end(task.task_id, 1, now, "dropped", None)
+    assert not await house.flights.end(task.task_id, 1, now, "dropped", None)
     assert not await house.flights.requeued(task.task_id, 1, now)
 
 
@@ -147,9 +154,9 @@ async def test_what_was_never_meant_for_an_attempt_changes_nothing(house: House)
     before = dict((await house.attempt(task))._mapping)
     now, unknown = house.clock.now(), house.clock.new_id()
     for task_id, attempt in ((unknown, 1), (task.task_id, 2)):
-        await house.flights.own_child(task_id, attempt, CHILD)
-        await house.flights.accepted_late(task_id, attempt, "x", now)
-        assert not await house.flights.end(task_id, attempt, now, "x")
+        assert not await house.flights.own_child(task_id, attempt, CHILD, house.owner)
+        assert not await house.flights.accepted_late(task_id, attempt, "x", now, house.owner)
+        assert not await house.flights.end(task_id, attempt, now, "x", house.owner)
         assert not await house.flights.requeued(task_id, attempt, now)
     assert dict((await house.attempt(task))._mapping) == before
 
@@ -164,7 +171,7 @@ async def test_history_tells_successes_only_newest_first(house: House) -> None:
         assert await house.state(task) is TaskState.COMPLETED
     task = await house.claimed()
     await house.steer.cancel(task.task_id, by="test")
-    await house.flights.end(task.task_id, 1, house.clock.now(), "dropped")
+    await house.flights.end(task.task_id, 1, house.clock.now(), "dropped", house.owner)
     assert [took.total_seconds() for took in await house.flights.durations(2)] == [30, 20]
 
 

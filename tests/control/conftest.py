@@ -18,6 +18,7 @@ from contenthubd.control.peer import Peer
 from contenthubd.control.routes import Application
 from contenthubd.control.server import ControlServer
 from tests.control.memory_application import MemoryApplication
+from tests.control.unreached import schedule_desk
 from tests.running import CHECKOUT, PATIENCE_SECONDS, short_directory
 
 PIPE = asyncio.subprocess.PIPE
@@ -81,7 +82,7 @@ class Door:
 
 def served(app: MemoryApplication) -> Application:
     """One memory application at every desk."""
-    return Application(tasks=app, contents=app, accounts=app, condition=app)
+    return Application(tasks=app, contents=app, accounts=app, schedules=schedule_desk(), condition=app)
 
 
 def plain_environment() -> dict[str, str]:

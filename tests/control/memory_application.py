@@ -18,11 +18,13 @@ from contenthubd import __version__
 from contenthubd.control import ids, wire
 from contenthubd.control.peer import Peer
 from contenthubd.control.routes import Application
+from contenthubd.control.wire_queue import QueueStatus
 from contenthubd.domain.account import check_account_name
 from contenthubd.domain.content import ContentEvent, ContentState, content_step
 from contenthubd.domain.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
 from contenthubd.domain.request import Request, check
 from contenthubd.domain.task import FINAL, TaskEvent, TaskState, step
+from tests.control.unreached import schedule_desk
 
 NOW = "2026-01-31T07:00:00.000Z"
 T = TypeVar("T")
@@ -53,7 +55,7 @@ class MemoryApplication:
     @property
     def application(self) -> Application:
         """Every desk of the door, all served by this one object."""
-        return Application(tasks=self, contents=self, accounts=self, condition=self)
+        return Application(tasks=self, contents=self, accounts=self, schedules=schedule_desk(), condition=self)
 
     def move(self, task_id: str, state: TaskState, **more: Any) -> None:
         """Take a task to a state, as the daemon would."""
@@ -159,6 +161,9 @@ class MemoryApplication:
 
     async def config(self) -> list[wire.ConfigEntry]:
         return [wire.ConfigEntry(key="tasks.mode", value="async", origin="environment ASYNC_ENABLED")]
+
+    async def queue(self) -> QueueStatus:
+        return QueueStatus(kind="memory", since=NOW, why="Redis is away.", degraded=True, waiting=3)
 
     def _store(self, order: wire.SubmitRequest) -> wire.Submitted:
         batch = str(uuid.uuid4()) if order.batch else None

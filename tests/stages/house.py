@@ -14,7 +14,9 @@ from contenthubd.adapters.postgres.accounts import PostgresAccounts
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.flights import PostgresFlights
 from contenthubd.adapters.postgres.images import PostgresImages
+from contenthubd.adapters.postgres.instances import PostgresInstances
 from contenthubd.adapters.postgres.publications import PostgresPublications
+from contenthubd.adapters.postgres.schedules import PostgresSchedules
 from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.adapters.postgres.views import PostgresViews
 from contenthubd.adapters.queue.memory import MemoryQueue
@@ -34,6 +36,7 @@ from contenthubd.stages.promote import Promote
 from contenthubd.stages.publish import Publish
 from contenthubd.stages.rescue import Rescue
 from contenthubd.stages.review import Review
+from contenthubd.stages.schedule import Schedules
 from contenthubd.stages.settle import Rules, Settle
 from contenthubd.stages.slots import Slots
 from contenthubd.stages.steer import Steer
@@ -64,6 +67,7 @@ class House:
         tasks: PostgresTasks | None = None,
         run: str = "first",
         state_id: str = STATE_ID,
+        instance: str = INSTANCE,
         total: int = 5,
         memory: int = 100,
         sync_when_down: bool = True,
@@ -82,34 +86,52 @@ class House:
         self.queue = MemoryQueue(memory)
         self.slots = Slots(total, self.ring)
         self.pause = Pause(self.clock)
-        rules = Rules(retry=POLICY, poison_limit=3, targets=targets)
-        self.settle = Settle(self.tasks, self.queue, self.clock, rules, self.slots, self.ring)
+        self.settle = self._settle(targets)
         self.attempts = Attempts(
             asked, self.flights, self.settle, self.clock, self.slots, self.pause, self.ring, owner=self.owner
         )
-        beat = {"owner": self.owner, "instance": INSTANCE}
-        self.heartbeat = Heartbeat(self.flights, self.clock, self.ring, length=LEASE, **beat)
+        self.instance, self.instances = instance, PostgresInstances(database)
+        self.heartbeat = self._heartbeat()
         self.dispatch = Dispatch(
             self.tasks, self.flights, self.queue, asked, self.clock, self.slots, self.pause,
-            lease=self.heartbeat.lease, start=self.started.append, sync_when_down=sync_when_down, refill=memory + 1,
+            lease=self.heartbeat.lease, start=self._note, sync_when_down=sync_when_down, refill=memory + 1,
         )  # fmt: skip
         self._put_together(asked, targets)
+
+    def _settle(self, targets: tuple[str, ...]) -> Settle:
+        rules = Rules(retry=POLICY, poison_limit=3, targets=targets)
+        return Settle(self.tasks, self.queue, self.clock, rules, self.slots, self.ring)
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            self.flights, self.instances, self.clock, self.ring,
+            owner=self.owner, instance=self.instance, length=LEASE, alive=lambda: self.attempts.alive,
+        )  # fmt: skip
 
     def _put_together(self, asked: ScriptedCreator | CommandCreator, targets: tuple[str, ...]) -> None:
         """The stages that no other stage asks."""
         self.poll = Poll(
             self.tasks, self.flights, self.flights, asked, asked, self.settle, self.attempts, self.clock,
-            self.slots, instance=INSTANCE, interval=timedelta(seconds=30), abandon=timedelta(hours=1),
+            self.slots, instance=self.instance, interval=timedelta(seconds=30), abandon=timedelta(hours=1),
         )  # fmt: skip
         self.promote = Promote(self.tasks, self.queue, self.clock, self.ring)
         self.rescue = Rescue(
-            self.tasks, self.flights, asked, asked, self.settle, self.clock, self.slots, self.ring,
+            self.tasks, self.flights, asked, asked, self.settle, self.attempts, self.clock, self.slots, self.ring,
             lease=self.heartbeat.lease, state_id=self.owner.partition("/")[0], every=LEASE / 2,
         )  # fmt: skip
         self.steer = Steer(self.tasks, self.queue, self.attempts, self.clock, self.ring)
         self.review = Review(self.pool, self.clock, self.ring, targets=targets)
         defaults = Defaults(mode=Mode.ASYNC, auto_approve=True, max_retries=3, timeout=timedelta(seconds=1800))
         self.submit = Submit(self.tasks, self.accounts, self.queue, self.clock, defaults, self.ring)
+        self.schedule_store = PostgresSchedules(self.database)
+        self.schedules = Schedules(
+            self.schedule_store, self.schedule_store, self.submit, self.queue, self.clock, self.ring
+        )
+
+    def _note(self, task: Task) -> None:
+        """What dispatch starts is ours at once, and begins when the test says so."""
+        self.attempts.hold(task)
+        self.started.append(task)
 
     def ring(self, stage: Stage) -> None:
         """Count who was woken."""
@@ -123,7 +145,7 @@ class House:
         """The publish stage with its targets."""
         return Publish(
             self.pool, publishers, self.clock,
-            owner=self.owner, state_id=STATE_ID, policy=POLICY, max_retries=max_retries,
+            owner=self.owner, state_id=self.owner.partition("/")[0], policy=POLICY, max_retries=max_retries,
         )  # fmt: skip
 
     # ---------------------------------------------------------------------------------------------- shorter ways there
@@ -167,6 +189,11 @@ class House:
     async def beat(self) -> None:
         """Renew the leases, and with them the right to claim."""
         await self.heartbeat.tick()
+
+    async def unseen(self, instance: str = INSTANCE, *, seconds: float = 1) -> None:
+        """The instance's daemon was alive until so many seconds ago."""
+        statement = "UPDATE instance SET seen_until = now() - make_interval(secs => :seconds) WHERE name = :name"
+        assert await self.database.changed(text(statement), seconds=seconds, name=instance) == 1
 
     async def look(self) -> timedelta:
         """A polling round that is surely due."""

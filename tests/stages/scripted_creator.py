@@ -47,6 +47,7 @@ class ScriptedCreator:
         self.tasks: list[Task] = []
         self.left: list[timedelta] = []
         self.children_end = True
+        self.orphans_end = True
         self.in_flight_told = 0
         self._version = 0
 
@@ -133,6 +134,10 @@ class ScriptedCreator:
     def end_child(self, child: Child) -> bool:
         self.calls["end_child"] += 1
         return self.children_end
+
+    def orphans_gone(self) -> bool:
+        self.calls["orphans_gone"] += 1
+        return self.orphans_end
 
     async def _work(self, task: Task, mark: str, well: Callable[[str], Outcome]) -> Outcome:
         self.tasks.append(task)

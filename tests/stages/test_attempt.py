@@ -8,6 +8,7 @@ from datetime import timedelta
 import anyio
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.tasks import PostgresTasks
@@ -201,9 +202,12 @@ class Stuttering(PostgresTasks):
 
 
 async def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(house: House) -> None:
-    house = House(house.database, tasks=Stuttering(house.database, 2))
+    house = House(house.database, tasks=Stuttering(house.database, 3))
     task = await house.claimed(mode=Mode.SYNC)
-    await house.attempts.run(task)
+    with capture_logs() as logs:
+        await house.attempts.run(task)
+    told = [entry["event"] for entry in logs if entry["event"].startswith("write_")]
+    assert told == ["write_postponed", "write_made_up_for"], "however often it was tried"
     assert await house.state(task) is TaskState.COMPLETED
 
 

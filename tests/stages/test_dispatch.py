@@ -110,7 +110,7 @@ async def test_a_lost_id_comes_back_even_when_the_queue_never_runs_empty(house: 
     await house.steer.revive(lost.task_id, by="test")
     await house.queue.remove(lost.task_id)
     house.clock.advance(REFRESH.total_seconds())
-    await house.flights.end(lost.task_id, 1, house.clock.now(), "dropped")
+    await house.flights.end(lost.task_id, 1, house.clock.now(), "dropped", house.owner)
     house.slots.give_back()
     house.started.clear()
     await house.beat()

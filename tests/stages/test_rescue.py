@@ -9,7 +9,7 @@ from sqlalchemy import text
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.domain.attempt import mark_of, with_mark
-from contenthubd.domain.errors import DatabaseUnavailable
+from contenthubd.domain.errors import DatabaseUnavailable, InstanceTaken
 from contenthubd.domain.outcome import ErrorKind, RowState, Sick, Succeeded, Unknown
 from contenthubd.domain.task import Mode, Task, TaskState
 from contenthubd.ports.stage import Stage
@@ -119,7 +119,7 @@ async def test_but_it_is_not_waited_for_beyond_the_deadline(house: House) -> Non
 
 async def test_an_old_child_is_ended_first(house: House) -> None:
     task = await house.claimed(mode=Mode.SYNC)
-    await house.flights.own_child(task.task_id, 1, CHILD)
+    await house.flights.own_child(task.task_id, 1, CHILD, house.owner)
     heir = await next_daemon(house)
     house.creator.children_end = False
     assert await heir.rescue.tick() == AGAIN
@@ -128,6 +128,27 @@ async def test_an_old_child_is_ended_first(house: House) -> None:
     house.creator.children_end = True
     await heir.rescue.tick()
     assert await house.state(task) is TaskState.RETRYING
+
+
+async def test_nothing_is_looked_up_while_a_create_of_the_dead_daemon_may_still_store_its_row(house: House) -> None:
+    """The process of a create is not noted on its attempt, so all that the dead daemon left must be gone."""
+    task = await house.claimed()
+    heir = await next_daemon(house)
+    house.creator.orphans_end = False
+    assert await heir.rescue.tick() == AGAIN
+    assert await house.state(task) is TaskState.SUBMITTING
+    assert house.creator.calls["find"] == 0
+    creator_task_id = left_at_the_creator(house, task)
+    house.creator.orphans_end = True
+    await heir.rescue.tick()
+    assert await house.state(task) is TaskState.SUBMITTED
+    assert (await house.attempt(task)).creator_task_id == creator_task_id
+
+
+async def test_without_expired_leases_no_process_is_looked_at(house: House) -> None:
+    await house.beat()
+    await house.rescue.tick()
+    assert house.creator.calls["orphans_gone"] == 0
 
 
 async def test_a_creator_that_cannot_be_searched_postpones_everything(house: House) -> None:
@@ -148,7 +169,7 @@ async def test_an_abandoned_create_that_arrived_is_awaited(house: House) -> None
     await heir.rescue.tick()
     row = await house.attempt(task)
     assert (row.creator_task_id, row.owner, row.ended_at) == (creator_task_id, None, None)
-    assert heir.rung[Stage.POLL] == 1
+    assert heir.rung[Stage.POLL] == 2, "by its first heartbeat, and by this"
     house.creator.finish(creator_task_id)
     await heir.look()
     assert (await house.attempt(task)).outcome == "late_success_dropped"
@@ -184,13 +205,14 @@ async def test_three_daemons_dead_over_one_task_are_poison(house: House) -> None
 async def test_a_living_owner_is_left_alone_as_long_as_its_lease(house: House) -> None:
     task = await house.claimed()
     other = House(house.database, house.clock, house.creator, state_id=OTHER_STATE)
+    await house.unseen()
     await other.beat()
     for _ in range(9):
         house.clock.advance(10)
-        await house.beat()
+        with pytest.raises(InstanceTaken):
+            await house.beat()
         await other.beat()
         await other.rescue.tick()
-        await house.rescue.tick()
     assert await house.state(task) is TaskState.SUBMITTING, "nine leases long"
     house.clock.advance(31)
     await other.beat()
@@ -208,7 +230,7 @@ async def test_without_a_fresh_heartbeat_nothing_is_taken_over(house: House) -> 
 async def test_two_rescuers_at_once_rescue_once(house: House) -> None:
     task = await house.claimed()
     house.clock.advance(31)
-    rescuers = [House(house.database, house.clock, house.creator, state_id=str(number) * 32) for number in (2, 3, 4)]
+    rescuers = [House(house.database, house.clock, house.creator, run=f"run {number}") for number in (2, 3, 4)]
     for rescuer in rescuers:
         await rescuer.beat()
     await asyncio.gather(*(rescuer.rescue.tick() for rescuer in rescuers))
@@ -239,7 +261,8 @@ async def test_a_rescue_that_the_database_cuts_short_is_done_later(house: House)
         await heir.rescue.tick()
     going.away = False
     await heir.beat()
-    await heir.rescue.tick()
+    assert await heir.rescue.tick() == AGAIN, "the sweep goes on behind it, and begins anew"
+    assert await heir.rescue.tick() == LEASE / 2
     assert await house.state(task) is TaskState.PENDING
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
+from structlog.testing import capture_logs
 
 from contenthubd.domain.errors import DatabaseUnavailable, StateDirectoryError
 from contenthubd.ports.stage import Stage
@@ -57,6 +58,21 @@ async def test_failures_are_contained_counted_and_paused_longer_each_time() -> N
     clock.advance(5)
     assert await loop.once() == MINUTE
     assert (loop.failures, loop.last_error, loop.ticked_at) == (0, "", clock.now())
+
+
+async def test_ten_minutes_of_failures_by_turns_make_one_line_for_each_cause() -> None:
+    ticks = Ticks()
+    loop = Loop("poll", ticks.tick, ManualClock())
+    causes = ("refused", "no answer in time", "the database system is starting up")
+    with capture_logs() as logs:
+        for number in range(600):
+            ticks.fault = DatabaseUnavailable(causes[number % len(causes)])
+            assert await loop.once() <= timedelta(seconds=30)
+        ticks.fault = None
+        assert await loop.once() == MINUTE
+        ticks.fault = DatabaseUnavailable(causes[0])
+        await loop.once()
+    assert [entry["event"] for entry in logs] == ["stage_failed"] * 3 + ["stage_recovered", "stage_failed"]
 
 
 async def test_a_loop_ticks_when_it_is_woken_and_a_ring_during_a_tick_is_not_lost() -> None:

@@ -52,7 +52,7 @@ async def test_accepted(house: House) -> None:
     assert (row.creator_task_id, row.accepted_at) == ("creator-1", house.clock.now())
     assert (row.owner, row.leased_until, row.ended_at) == (None, None, None)
     assert house.slots.used == 1
-    assert house.rung[Stage.POLL] == 1
+    assert house.rung[Stage.POLL] == 2, "by the first heartbeat, and by this"
     assert (await house.facts(task))[-1] == "task_accepted"
 
 
@@ -267,7 +267,7 @@ async def test_settling_and_cancelling_at_once_never_lock_each_other(house: Hous
             house.settle(task, ARTICLE, owner=house.owner), house.tasks.cancel(task.task_id, house.clock.now(), "test")
         )
         assert won == (cancelled is None)
-        await house.flights.end(task.task_id, 1, house.clock.now(), "dropped")
+        await house.flights.end(task.task_id, 1, house.clock.now(), "dropped", house.owner)
         house.slots.correct(0, house.slots.changes)
 
 

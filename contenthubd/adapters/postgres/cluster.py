@@ -27,6 +27,7 @@ from contenthubd.domain.errors import StateDirectoryError
 MARKER = "cluster_name=contenthubd"  # on the command line of every server of ours
 LOG_LIMIT_BYTES = 1_000_000
 _SOCKET_NAME = ".s.PGSQL.5432"
+_SOCKET_LINE = 4  # of postmaster.pid, counted from zero: the directory of the socket
 _SOCKET_PATH_LIMIT = 107  # bytes, of sockaddr_un
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")  # what needs no quoting in a URL, a settings list or a multi-host string
 _QUOTED_LINES = 8
@@ -207,6 +208,15 @@ def live_postmaster(data_dir: Path) -> int | None:
             fix=f"Stop it first: kill -INT {pid}",
         )
     return pid
+
+
+def running_socket_directory(data_dir: Path) -> Path | None:
+    """Where the server that runs on ``data_dir`` listens; None while it is still starting."""
+    try:
+        lines = (data_dir / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    return Path(lines[_SOCKET_LINE]) if len(lines) > _SOCKET_LINE and lines[_SOCKET_LINE] else None
 
 
 def serves(pid: int, data_dir: Path) -> bool:

@@ -79,7 +79,7 @@ class EmbeddedPostgres:
         except BaseException:
             await self.stop()
             raise
-        return f"postgresql+asyncpg://{programs.USER}@/{DATABASE}?host={self._socket_dir}"
+        return _address(self._socket_dir)
 
     async def stop(self) -> None:
         """Fast shutdown, then immediate, then kill; returns when the server is gone. Does nothing when not started."""
@@ -243,6 +243,19 @@ class EmbeddedPostgres:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def address_of_running(data_dir: Path) -> str | None:
+    """The SQLAlchemy URL of the private server that runs on ``data_dir`` for somebody else; None if none does."""
+    data_dir = data_dir.resolve()
+    if cluster.live_postmaster(data_dir) is None:
+        return None
+    socket_dir = cluster.running_socket_directory(data_dir)
+    return None if socket_dir is None else _address(socket_dir)
+
+
+def _address(socket_dir: Path) -> str:
+    return f"postgresql+asyncpg://{programs.USER}@/{DATABASE}?host={socket_dir}"
 
 
 async def _ended(process: asyncio.subprocess.Process, number: signal.Signals, seconds: float) -> bool:

@@ -23,6 +23,8 @@ AWAY: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.TransactionRollbackError,  # a deadlock or a lost race inside PostgreSQL: the same again will do
+    asyncpg.InvalidAuthorizationSpecificationError,  # what a server says that is being set up, or set up anew
+    asyncpg.InvalidCatalogNameError,
     PoolTimeout,  # every connection waits for a server that does not answer
     OSError,
     TimeoutError,

@@ -1,5 +1,6 @@
 """Open attempts: what our own children and the creator are working on, with leases and a heartbeat."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -9,6 +10,7 @@ from sqlalchemy import Row, text
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.attempt import Child, Flight, mark_of
 from contenthubd.domain.task import IN_FLIGHT, Mode, TaskState
+from contenthubd.ports.flights import Key
 from contenthubd.ports.tasks import Lease
 
 _FLIGHT: Final = """
@@ -22,24 +24,33 @@ _IN_FLIGHT: Final = text(f"""
 """)  # noqa: S608 - only our own column list is put in
 _OWN_CHILD: Final = text("""
     UPDATE attempt SET child_pid = :pid, child_started = :started, child_boot_id = :boot_id
-    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
+    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL AND owner = :owner
 """)
-_RENEW: Final = text("UPDATE attempt SET leased_until = :until WHERE ended_at IS NULL AND owner = :owner")
+_RENEW: Final = text("""
+    UPDATE attempt SET leased_until = :until
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS alive (task_id, number)
+    WHERE attempt.task_id = alive.task_id AND attempt.number = alive.number AND ended_at IS NULL AND owner = :owner
+""")
 _EXPIRED: Final = text(f"""
     SELECT {_FLIGHT} FROM attempt JOIN task ON task.id = attempt.task_id
-    WHERE attempt.ended_at IS NULL AND attempt.leased_until IS NOT NULL AND attempt.owner <> :alive
-      AND attempt.instance = :instance
-      AND (attempt.leased_until < :now OR starts_with(attempt.owner, :state_id))
-    ORDER BY attempt.leased_until LIMIT :limit
+    WHERE attempt.ended_at IS NULL AND attempt.leased_until IS NOT NULL AND attempt.instance = :instance
+      AND (attempt.leased_until < :now OR (starts_with(attempt.owner, :state_id) AND attempt.owner <> :alive))
+      AND (CAST(:after_id AS uuid) IS NULL
+           OR (attempt.task_id, attempt.number) > (CAST(:after_id AS uuid), CAST(:after_number AS integer)))
+      AND NOT EXISTS (
+          SELECT 1 FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS held (task_id, number)
+          WHERE held.task_id = attempt.task_id AND held.number = attempt.number)
+    ORDER BY attempt.task_id, attempt.number LIMIT :limit
 """)  # noqa: S608 - only our own column list is put in
 _TAKE_OVER: Final = text("""
     UPDATE attempt SET owner = :owner, leased_until = :until
-    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL AND owner = :old
+    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL AND owner = :old AND leased_until = :old_until
 """)
 # An attempt that its task still waits for is ended by settle only. Whoever lost that race may have lost the attempt
 # to another daemon, which works on it: nothing is ended under its hands.
 _NOBODY_WAITS: Final = """
-    attempt.task_id = :id AND attempt.number = :attempt AND attempt.ended_at IS NULL AND (
+    attempt.task_id = :id AND attempt.number = :attempt AND attempt.ended_at IS NULL
+    AND attempt.owner IS NOT DISTINCT FROM :owner AND (
         attempt.abandoned_at IS NOT NULL OR NOT EXISTS (
             SELECT 1 FROM task
             WHERE task.id = :id AND task.attempt = :attempt AND task.state = ANY(CAST(:in_flight AS text[]))
@@ -79,20 +90,31 @@ class PostgresFlights:
         """See the port."""
         return [_flight(row) for row in await self._database.rows(_IN_FLIGHT, instance=instance)]
 
-    async def own_child(self, task_id: UUID, attempt: int, child: Child) -> None:
+    async def own_child(self, task_id: UUID, attempt: int, child: Child, owner: str) -> bool:
         """See the port."""
-        await self._database.changed(
-            _OWN_CHILD, id=task_id, attempt=attempt, pid=child.pid, started=child.started, boot_id=child.boot_id
-        )
+        process = {"pid": child.pid, "started": child.started, "boot_id": child.boot_id}
+        return 1 == await self._database.changed(_OWN_CHILD, id=task_id, attempt=attempt, owner=owner, **process)
 
-    async def renew(self, owner: str, until: datetime) -> None:
+    async def renew(self, owner: str, until: datetime, alive: Collection[Key]) -> None:
         """See the port."""
-        await self._database.changed(_RENEW, owner=owner, until=until)
+        if alive:
+            await self._database.changed(_RENEW, owner=owner, until=until, **_columns(alive))
 
-    async def expired(self, now: datetime, state_id: str, lease: Lease, limit: int) -> list[Flight]:
+    async def expired(
+        self, now: datetime, state_id: str, lease: Lease, *, held: Collection[Key], after: Key | None, limit: int
+    ) -> list[Flight]:
         """See the port."""
+        after_id, after_number = after or (None, None)
         rows = await self._database.rows(
-            _EXPIRED, now=now, state_id=f"{state_id}/", alive=lease.owner, instance=lease.instance, limit=limit
+            _EXPIRED,
+            now=now,
+            state_id=f"{state_id}/",
+            alive=lease.owner,
+            instance=lease.instance,
+            limit=limit,
+            after_id=after_id,
+            after_number=after_number,
+            **_columns(held),
         )
         return [_flight(row) for row in rows]
 
@@ -103,25 +125,29 @@ class PostgresFlights:
             id=flight.task_id,
             attempt=flight.attempt,
             old=flight.owner,
+            old_until=flight.leased_until,
             owner=lease.owner,
             until=lease.until,
         )
 
-    async def accepted_late(self, task_id: UUID, attempt: int, creator_task_id: str, at: datetime) -> None:
+    async def accepted_late(
+        self, task_id: UUID, attempt: int, creator_task_id: str, at: datetime, owner: str | None
+    ) -> bool:
         """See the port."""
-        await self._database.changed(
+        return 1 == await self._database.changed(
             _ACCEPTED_LATE,
             id=task_id,
             attempt=attempt,
-            creator_task_id=creator_task_id,
             at=at,
+            creator_task_id=creator_task_id,
+            owner=owner,
             in_flight=list(IN_FLIGHT),
         )
 
-    async def end(self, task_id: UUID, attempt: int, at: datetime, outcome: str) -> bool:
+    async def end(self, task_id: UUID, attempt: int, at: datetime, outcome: str, owner: str | None) -> bool:
         """See the port."""
         return 1 == await self._database.changed(
-            _END, id=task_id, attempt=attempt, at=at, outcome=outcome, in_flight=list(IN_FLIGHT)
+            _END, id=task_id, attempt=attempt, at=at, outcome=outcome, owner=owner, in_flight=list(IN_FLIGHT)
         )
 
     async def requeued(self, task_id: UUID, attempt: int, at: datetime) -> bool:
@@ -131,6 +157,10 @@ class PostgresFlights:
     async def durations(self, limit: int) -> list[timedelta]:
         """See the port."""
         return [row.took for row in await self._database.rows(_DURATIONS, limit=limit)]
+
+
+def _columns(keys: Collection[Key]) -> dict[str, list[Any]]:
+    return {"ids": [task_id for task_id, _ in keys], "numbers": [number for _, number in keys]}
 
 
 def _flight(row: Row[Any]) -> Flight:

@@ -4,12 +4,15 @@ Alembic takes 0.2 s to import, so it is imported only when the version that the 
 An advisory lock lets one of several daemons migrate while the others wait.
 """
 
+import re
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.errors import StateDirectoryError
@@ -18,6 +21,7 @@ NEWEST: Final = "0002"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x636F6E7465
 _VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL AS made")
+_NUMBER = text("SELECT version_num FROM alembic_version")
 
 
 async def version(database: Database) -> str | None:
@@ -25,7 +29,7 @@ async def version(database: Database) -> str | None:
     made = await database.first(_VERSION)
     if made is None or not made.made:
         return None
-    row = await database.first(text("SELECT version_num FROM alembic_version"))
+    row = await database.first(_NUMBER)
     return str(row.version_num) if row else None
 
 
@@ -41,18 +45,41 @@ async def upgrade(database: Database) -> bool:
             fix="Start the newer version, or restore a backup made before the upgrade.",
         )
     async with database.transaction() as connection:
-        await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-        await connection.run_sync(_run)
+        await locked(connection)
+        made = (await connection.execute(_VERSION)).scalar_one()
+        if made and (await connection.execute(_NUMBER)).scalar() == NEWEST:
+            return False  # another daemon has done it while we waited
+        await connection.run_sync(bring_to, "head")
     return True
 
 
-def _run(connection: Connection) -> None:
+async def locked(connection: AsyncConnection) -> None:
+    """Wait until nobody else changes the tables; holds until the transaction ends."""
+    await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+
+
+def scripts() -> list[Path]:
+    """The SQL of every migration, oldest first."""
+    return sorted((MIGRATIONS / "versions").glob("*.sql"))
+
+
+@cache
+def tables() -> tuple[str, ...]:
+    """Every table of ours that some version has, by name, in the order they came."""
+    made = (
+        re.findall(r"^CREATE TABLE (\w+)", script.read_text(encoding="utf-8"), re.MULTILINE) for script in scripts()
+    )
+    return tuple(dict.fromkeys(name for names in made for name in names))
+
+
+def bring_to(connection: Connection, revision: str) -> None:
+    """Run every migration up to this one inside the connection's transaction; whoever may race holds a lock."""
     command: Any = import_module("alembic.command")
     config: Any = import_module("alembic.config").Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     attributes: dict[str, object] = config.attributes
     attributes.update(_attributes(connection))
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _attributes(connection: Connection) -> Mapping[str, object]:

@@ -74,6 +74,8 @@ WAITING: Final = text("""
     ORDER BY priority, turn, sequence LIMIT :limit
 """)
 
+# Open attempts are counted and added to by one statement without a lock: an instance belongs to one daemon (see the
+# table instance) and its dispatch makes one claim at a time.
 CLAIM: Final = text(f"""
     WITH open AS (
         SELECT count(*) AS used FROM attempt WHERE ended_at IS NULL AND instance = :instance

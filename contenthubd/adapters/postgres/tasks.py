@@ -24,9 +24,9 @@ class PostgresTasks:
 
     async def submit(self, tasks: Sequence[NewTask], batch: NewBatch | None) -> list[Task]:
         """All tasks belong to one account; see the port."""
-        made = {row.id: row for row in await self._database.rows(sql.SUBMIT, **_submit_values(tasks, batch))}
+        made = {row.id: row for row in await self._database.rows(sql.SUBMIT, **submit_values(tasks, batch))}
         if len(made) == len(tasks):
-            return [_as_made(task, made[task.task_id]) for task in tasks]
+            return [as_made(task, made[task.task_id]) for task in tasks]
         if batch is not None and batch.idempotency_key is not None and not made:
             rows = await self._database.rows(sql.BATCH_OF_KEY, account=batch.account_id, key=batch.idempotency_key)
             if rows:
@@ -134,7 +134,7 @@ def as_task(row: Row[Any], run_as: Mapping[Mode, Mode] | None = None) -> Task:
     )
 
 
-def _as_made(task: NewTask, row: Row[Any]) -> Task:
+def as_made(task: NewTask, row: Row[Any]) -> Task:
     """A task that was just inserted: what was handed in, and what the database chose."""
     return Task(
         task_id=task.task_id,
@@ -170,7 +170,8 @@ def _ranked(row: Row[Any]) -> tuple[UUID, Rank]:
     return row.id, Rank(row.priority, row.turn, row.sequence)
 
 
-def _submit_values(tasks: Sequence[NewTask], batch: NewBatch | None) -> dict[str, Any]:
+def submit_values(tasks: Sequence[NewTask], batch: NewBatch | None) -> dict[str, Any]:
+    """The parameters of ``statements.SUBMIT``."""
     return {
         "account": tasks[0].account_id,
         "batch": batch.batch_id if batch else None,

@@ -74,11 +74,16 @@ _FINISHED: Final = text("""
                FILTER (WHERE state = 'completed') AS median
     FROM task WHERE finished_at >= :since GROUP BY state
 """)
+# Each end is a search of its own, in the order of its index: a prepared plan, which does not know how few there are,
+# would rather walk through the table.
 _MATCHES: Final = """
-    (one.id BETWEEN :low AND :high
-     OR (reverse(replace(CAST(one.id AS text), '-', '')) COLLATE "C")
-        BETWEEN CAST(:end AS text) AND CAST(:end AS text) || 'g')
+    (SELECT {found} WHERE one.id BETWEEN :low AND :high ORDER BY one.id LIMIT 6)
+    UNION
+    (SELECT {found} WHERE {backwards} BETWEEN CAST(:end AS text) AND CAST(:end AS text) || 'g'
+     ORDER BY {backwards} LIMIT 6)
 """
+_BACKWARDS: Final = "(reverse(replace(CAST(one.id AS text), '-', '')) COLLATE \"C\")"
+_CONTENT_OF: Final = "content.id FROM task AS one JOIN content ON content.task_id = one.id"
 _AFTER: Final = {
     ("task", False): "task.sequence < (SELECT sequence FROM task WHERE id = :after)",
     ("task", True): "task.sequence > (SELECT sequence FROM task WHERE id = :after)",
@@ -102,10 +107,9 @@ class PostgresViews:
             "high": UUID(fragment.ljust(32, "f")),
             "end": fragment[::-1],
         }
-        matching = f"SELECT id FROM {_TABLES[noun]} AS one WHERE {_MATCHES}"  # noqa: S608 - names of our own tables
+        matching = _MATCHES.format(found=f"one.id FROM {_TABLES[noun]} AS one", backwards=_BACKWARDS)
         if noun == "content":
-            by_task = f"SELECT one.id FROM task AS one WHERE {_MATCHES}"  # noqa: S608 - our own condition
-            matching += f" UNION SELECT id FROM content WHERE task_id IN ({by_task})"  # noqa: S608 - our own condition
+            matching += " UNION " + _MATCHES.format(found=_CONTENT_OF, backwards=_BACKWARDS)
         return [row["id"] for row in await self._rows(f"{matching} LIMIT 6", values)]
 
     async def last_batch(self) -> UUID | None:

@@ -2,7 +2,8 @@
 
 A folder appears whole or not at all: it is written under a temporary name, brought to the disk, and renamed. The
 content's id in the front matter tells whether a folder is already this article, so publishing again answers the same
-receipt. The title may have changed in between; the short id at the folder's end has not.
+receipt. The title may have changed in between; the short id at the folder's end has not. Looking for that id costs the
+more the more articles there are, so a first attempt does without: if it was made all the same, its name is taken.
 
 A writer holds a lock on the ``index.md`` of its temporary folder. A temporary folder without a living lock was left
 by a crash and is removed when a publisher starts; the age of a file would not tell the two apart.
@@ -65,7 +66,8 @@ class DirectoryPublisher:
     def _publish(self, publication: Publication) -> Receipt:
         try:
             parent = self._account_directory(publication.account)
-            folder = _published(parent, publication) or _write(parent, publication)
+            earlier = _published(parent, publication) if publication.attempt > 1 else None
+            folder = earlier or _write(parent, publication)
         except OSError as error:
             raise _failure(error, self._root) from error
         return Receipt(remote_id=folder.name, location=str(folder / INDEX))

@@ -1,0 +1,83 @@
+"""The register of creator instances.
+
+Times here are PostgreSQL's own, not the daemons': whether another daemon lives must not depend on how well the clocks
+of two machines agree.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import text
+
+from contenthubd.adapters.postgres.engine import Database
+from contenthubd.domain.publication import PublicationEvent, PublicationState, publication_step
+
+_HOLD: Final = text("""
+    INSERT INTO instance AS known (name, state_id, seen_until)
+    VALUES (:name, :state_id, now() + make_interval(secs => :alive))
+    ON CONFLICT (name) DO UPDATE SET state_id = excluded.state_id, seen_until = excluded.seen_until
+        WHERE known.state_id = excluded.state_id OR known.seen_until < now()
+    RETURNING name
+""")
+_ENTER: Final = text("""
+    INSERT INTO instance (name, state_id, seen_until)
+    SELECT DISTINCT instance, '', now() FROM attempt
+    WHERE ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM instance AS known WHERE known.name = attempt.instance)
+    ON CONFLICT (name) DO NOTHING
+""")
+_LOST: Final = text("""
+    SELECT name FROM instance WHERE name <> :own AND seen_until < now() - make_interval(secs => :after) ORDER BY name
+""")
+# The same daemon may live on under another instance's name: then what it publishes is its own affair.
+_FORGET: Final = text("""
+    WITH gone AS (
+        DELETE FROM instance WHERE name = :name AND seen_until < now() - make_interval(secs => :after)
+            AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.instance = :name AND attempt.ended_at IS NULL)
+        RETURNING name, state_id, seen_until
+    ), parked AS (
+        UPDATE publication SET state = :unknown, owner = NULL, error = :cause FROM gone
+        WHERE publication.state = 'publishing' AND gone.state_id <> ''
+            AND starts_with(publication.owner, gone.state_id || '/')
+            AND NOT EXISTS (SELECT 1 FROM instance AS other
+                            WHERE other.state_id = gone.state_id AND other.name <> gone.name
+                                AND other.seen_until >= now() - make_interval(secs => :after))
+        RETURNING publication.content_id, publication.target, publication.attempt
+    ), told AS (
+        INSERT INTO fact (at, name, content_id, task_id, data)
+        SELECT :now, CAST(:parked_fact AS text), content.id, content.task_id,
+               jsonb_build_object('target', parked.target, 'attempt', parked.attempt, 'error', CAST(:cause AS text))
+        FROM parked JOIN content ON content.id = parked.content_id
+    )
+    INSERT INTO fact (at, name, data)
+    SELECT :now, 'instance_lost', jsonb_build_object('instance', name, 'seen_until', seen_until) FROM gone
+""")
+_CAUSE: Final = "The daemon that was publishing it has not been seen for long: the target may have it."
+
+
+class PostgresInstances:
+    """The register on PostgreSQL (port ``InstanceStore``)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def hold(self, name: str, state_id: str, alive: timedelta) -> bool:
+        """See the port."""
+        held = await self._database.rows(_HOLD, name=name, state_id=state_id, alive=alive.total_seconds())
+        return bool(held)
+
+    async def lost(self, own: str, after: timedelta) -> list[str]:
+        """See the port."""
+        await self._database.changed(_ENTER)
+        return [row.name for row in await self._database.rows(_LOST, own=own, after=after.total_seconds())]
+
+    async def forget(self, name: str, after: timedelta, now: datetime) -> bool:
+        """See the port."""
+        return 1 == await self._database.changed(
+            _FORGET,
+            name=name,
+            after=after.total_seconds(),
+            now=now,
+            unknown=publication_step(PublicationState.PUBLISHING, PublicationEvent.LOST_SIGHT),
+            parked_fact=f"publication_{PublicationEvent.LOST_SIGHT}",
+            cause=_CAUSE,
+        )

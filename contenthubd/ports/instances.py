@@ -1,0 +1,23 @@
+"""The register of creator instances: which daemon each belongs to, and since when nobody has seen it."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+
+class InstanceStore(Protocol):
+    """Who has which creator instance. Time is the database's own here: the one clock that all daemons share."""
+
+    async def hold(self, name: str, state_id: str, alive: timedelta) -> bool:
+        """Say that the instance is this state directory's for ``alive`` from now; False while it is another's."""
+
+    async def lost(self, own: str, after: timedelta) -> list[str]:
+        """The other instances whose daemon has not been alive for ``after``.
+
+        An instance that has open attempts and is not in the register is entered, so that its time begins to run.
+        """
+
+    async def forget(self, name: str, after: timedelta, now: datetime) -> bool:
+        """Strike out an instance that is lost and has no open attempt left, with a fact of ``now``.
+
+        What its daemon was just publishing becomes ``unknown``: the target may have it. False if it is not lost.
+        """
