@@ -20,7 +20,8 @@ from contenthubd.adapters.postgres.migrate import upgrade
 from contenthubd.adapters.queue.choice import Choice, memory_alone, redis_first
 from contenthubd.adapters.queue.redis import RedisQueue
 from contenthubd.adapters.queue.redis_server import RedisServer
-from contenthubd.assembly import Assembly, Identity, assemble, defaults_of, rules_of
+from contenthubd.assembly.base import Identity, defaults_of, rules_of
+from contenthubd.assembly.house import Assembly, assemble
 from contenthubd.config.loader import Loaded
 from contenthubd.config.show import describe
 from contenthubd.control import wire

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from contenthubd import __version__
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.assembly import Assembly
+from contenthubd.assembly.house import Assembly
 from contenthubd.control import wire
 from contenthubd.control.wire_queue import QueueStatus
 from contenthubd.desk.shapes import shown
