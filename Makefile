@@ -68,6 +68,14 @@ bench: $(DEV_STAMP) ## Measure, and print each ratio beside its target
 chaos: $(DEV_STAMP) ## Break everything around hundreds of tasks for minutes; then see that nothing is lost
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
+.PHONY: machine
+machine: $(DEV_STAMP) ## Walk at random through the stages for half an hour; fail if a row breaks its rule
+	@CONTENTHUB_WALKS=$${CONTENTHUB_WALKS:-2000} $(BIN)/python -m pytest tests/stages/test_machine.py $(ARGS)
+
+.PHONY: explain
+explain: $(DEV_STAMP) ## Ask PostgreSQL for its plans over 1,000,000 finished and 100,000 waiting tasks
+	@CONTENTHUB_FINISHED=$${CONTENTHUB_FINISHED:-1000000} $(BIN)/python -m pytest tests/contracts/test_plans.py $(ARGS)
+
 .PHONY: soak
 soak: $(DEV_STAMP) ## Run 100,000 tasks through one daemon; fail if anything grows (ARGS="--tasks 10000")
 	@$(BIN)/python -m tests.soak $(ARGS)

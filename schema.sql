@@ -44,6 +44,7 @@ CREATE TABLE batch (
     created_at timestamptz NOT NULL
 );
 CREATE UNIQUE INDEX batch_idempotency ON batch (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX batch_created ON batch (created_at, id);
 
 CREATE TABLE task (
     id uuid PRIMARY KEY,

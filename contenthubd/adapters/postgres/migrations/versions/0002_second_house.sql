@@ -54,3 +54,5 @@ CREATE TABLE discarded_image (
 
 -- Contents since a time are few at the end of many: without it they are searched for among all.
 CREATE INDEX content_created ON content (created_at);
+-- The batch that was submitted last.
+CREATE INDEX batch_created ON batch (created_at, id);
