@@ -81,7 +81,7 @@ def assemble(
         poll=poll,
         heartbeat=heartbeat,
         ticks={
-            **task_ticks(base, heartbeat, instances, settle, attempts),
+            **task_ticks(base, heartbeat, instances, settle, attempts, submit),
             Stage.SCHEDULE: schedules.tick,
             Stage.POLL: poll.tick,
             **content_ticks(base, database, pool, images),

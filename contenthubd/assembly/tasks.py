@@ -5,6 +5,7 @@ from datetime import timedelta
 from contenthubd.adapters.postgres.instances import PostgresInstances
 from contenthubd.adapters.postgres.schedules import PostgresSchedules
 from contenthubd.assembly.base import Base
+from contenthubd.domain.task import Mode
 from contenthubd.ports.stage import Stage
 from contenthubd.ports.tasks import Lease
 from contenthubd.runtime.loop import Tick
@@ -21,7 +22,7 @@ from contenthubd.stages.submit import Submit
 
 
 def task_ticks(
-    base: Base, heartbeat: Heartbeat, instances: PostgresInstances, settle: Settle, attempts: Attempts
+    base: Base, heartbeat: Heartbeat, instances: PostgresInstances, settle: Settle, attempts: Attempts, submit: Submit
 ) -> dict[Stage, Tick]:
     """The stages that claim tasks and answer for them."""
     return {
@@ -29,7 +30,7 @@ def task_ticks(
         Stage.RESCUE: _rescue(base, heartbeat, settle, attempts).tick,
         Stage.RECLAIM: _reclaim(base, instances, heartbeat, settle).tick,
         Stage.PROMOTE: Promote(base.tasks, base.queue, base.clock, base.wake).tick,
-        Stage.DISPATCH: _dispatch(base, heartbeat, attempts).tick,
+        Stage.DISPATCH: _dispatch(base, heartbeat, attempts, submit).tick,
     }
 
 
@@ -61,9 +62,12 @@ def attempts_of(base: Base, settle: Settle) -> Attempts:
     )
 
 
-def _dispatch(base: Base, heartbeat: Heartbeat, attempts: Attempts) -> Dispatch:
+def _dispatch(base: Base, heartbeat: Heartbeat, attempts: Attempts, submit: Submit) -> Dispatch:
     def lease() -> Lease | None:
         return None if base.draining() else heartbeat.lease()
+
+    def async_missed() -> bool:
+        return bool(base.config.creator.redis_url) or submit.defaults.mode is Mode.ASYNC
 
     return Dispatch(
         base.tasks,
@@ -77,6 +81,7 @@ def _dispatch(base: Base, heartbeat: Heartbeat, attempts: Attempts) -> Dispatch:
         start=attempts.start,
         sync_when_down=base.config.creator.on_redis_down == "sync",
         refill=base.config.queue.memory_size + 1,
+        async_missed=async_missed,
     )
 
 

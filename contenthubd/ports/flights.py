@@ -19,7 +19,7 @@ class FlightStore(Protocol):
         """All attempts of this creator instance that have not ended, abandoned ones included."""
 
     async def own_child(self, task_id: UUID, attempt: int, child: Child, owner: str) -> bool:
-        """Remember the process that works on an attempt; False if the attempt is not the owner's any more."""
+        """Remember the process that works on an attempt; False if it is another's, or is not waited for."""
 
     async def renew(self, owner: str, until: datetime, alive: Collection[Key]) -> None:
         """Extend the owner's leases of these attempts, and of no other: the heartbeat."""

@@ -10,9 +10,11 @@ from pathlib import Path
 from uuid import UUID
 
 import anyio
+import structlog
 
 from contenthubd.domain.errors import StateDirectoryError
 
+log = structlog.get_logger(__name__)
 STOP = (signal.SIGTERM, signal.SIGINT)
 RELOAD = signal.SIGHUP
 MODE = 0o750
@@ -55,8 +57,9 @@ def _identity(handle: int, directory: Path, new_id: UUID) -> str:
     lines = os.pread(handle, 200, 0).decode(errors="replace").splitlines()
     identity = lines[0] if lines and len(lines[0]) == 32 else new_id.hex
     try:
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{identity}\n{os.getpid()}\n".encode(), 0)
+        # In place, and cut to length afterwards: a disk that is full must not cost the directory its identity.
+        length = os.pwrite(handle, f"{identity}\n{os.getpid()}\n".encode(), 0)
+        os.ftruncate(handle, length)
     except OSError as fault:
         what = f"The state directory {directory} cannot be written."
         raise StateDirectoryError(what, why=str(fault.strerror), fix="Make room on its disk.") from fault
@@ -65,16 +68,33 @@ def _identity(handle: int, directory: Path, new_id: UUID) -> str:
 
 async def signals() -> AsyncIterator[signal.Signals]:
     """SIGTERM, SIGINT and SIGHUP, one after another."""
-    with anyio.open_signal_receiver(*STOP, RELOAD) as received:
-        async for number in received:
-            yield number
+    try:
+        with anyio.open_signal_receiver(*STOP, RELOAD) as received:
+            async for number in received:
+                yield number
+    finally:
+        outlive_reload()
+
+
+def outlive_reload() -> None:
+    """While nobody listens, SIGHUP does nothing: by default it would end us, and systemd would call that planned.
+
+    Not SIG_IGN, which children would inherit.
+    """
+    signal.signal(RELOAD, lambda _number, _frame: None)
 
 
 def notify(state: str) -> None:
-    """Tell systemd (``READY=1``, ``STOPPING=1``, ``RELOADING=1``); nothing happens elsewhere."""
+    """Tell systemd (``READY=1``, ``STOPPING=1``, ``RELOADING=1``); nothing happens elsewhere.
+
+    It is never waited for, and one that does not listen just now ends nobody's work.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door:
-        door.connect("\0" + address[1:] if address.startswith("@") else address)
-        door.sendall(state.encode())
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as door:
+            door.connect("\0" + address[1:] if address.startswith("@") else address)
+            door.send(state.encode())
+    except OSError as fault:
+        log.warning("systemd_not_told", state=state, error=str(fault))

@@ -10,6 +10,7 @@ A fault of our own over one task ends that attempt and nothing else.
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from math import inf
 from typing import Final
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from contenthubd.stages.slots import Slots
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
 LOOKUPS: Final = 3
+NOTE_TRIES: Final = 2
 log = structlog.get_logger(__name__)
 
 
@@ -186,7 +188,9 @@ class Attempts:
                 self._scopes[key].cancel()
 
         async def started(child: Child) -> None:
-            await self._written(lambda: remember(child))
+            # Not for longer: meanwhile nobody watches its deadline, nor how much it writes.
+            if not await self._written(lambda: remember(child), tries=NOTE_TRIES):
+                log.warning("child_not_noted", task_id=str(task.task_id), attempt=task.attempt, pid=child.pid)
             faultpoints.reached("generate.noted")
 
         deadline = task.deadline_at
@@ -228,24 +232,27 @@ class Attempts:
             return self._slots.give_back()
         log.warning("lease_lost", task_id=str(task.task_id), attempt=task.attempt, outcome=type(outcome).__name__)
 
-    async def _written(self, write: Callable[[], Awaitable[None]], *, outcome_of: Key | None = None) -> None:
+    async def _written(
+        self, write: Callable[[], Awaitable[None]], *, outcome_of: Key | None = None, tries: float = inf
+    ) -> bool:
         """Write as soon as it can be done; told when it has to wait, and when it has come true, not in between."""
-        pause, tries = FIRST_PAUSE, 0
-        while not self._closed:
+        pause, failed = FIRST_PAUSE, 0
+        while not self._closed and failed < tries:
             try:
                 await write()
             except Unavailable as fault:
-                tries += 1
-                if tries == 1:
+                failed += 1
+                if failed == 1:
                     log.warning("write_postponed", error=str(fault))
                 if outcome_of is not None:
                     self._unwritten.add(outcome_of)
             else:
-                if tries:
-                    log.info("write_made_up_for", tries=tries + 1)
-                return
+                if failed:
+                    log.info("write_made_up_for", tries=failed + 1)
+                return True
             await anyio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+        return False
 
 
 def _failed(task: Task, fault: Exception) -> Failed:

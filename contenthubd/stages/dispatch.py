@@ -19,7 +19,7 @@ import structlog
 from contenthubd import faultpoints
 from contenthubd.domain.attempt import Flight
 from contenthubd.domain.errors import Unavailable
-from contenthubd.domain.outcome import ErrorKind
+from contenthubd.domain.outcome import ErrorKind, Sick
 from contenthubd.domain.task import Mode, Task
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.creator import Creator
@@ -53,6 +53,7 @@ class Dispatch:
         start: Callable[[Task], None],
         sync_when_down: bool,
         refill: int,
+        async_missed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._tasks = tasks
         self._flights = flights
@@ -64,7 +65,11 @@ class Dispatch:
         self._start = start
         self._sync_when_down = sync_when_down
         self._refill_limit = refill
+        self.async_missed = async_missed
+        """Whether the studio counts on async mode even while no task waits for it."""
         self._pause = pause
+        self._sick: Sick | None = None
+        self._held_up = False
         self._run_as: Mapping[Mode, Mode] = {}
         self._refilled_at: datetime | None = None
         self._doubtful: dict[UUID, datetime] = {}
@@ -140,10 +145,14 @@ class Dispatch:
 
     async def _someone_is_held_up(self) -> bool:
         """Whether a task waits for the creator to be well again; a sick creator that nobody needs is left alone."""
-        return self._pause.sick is not None and bool(await self._tasks.waiting(1, tuple(Mode)))
+        self._held_up = self._sick is not None and bool(await self._tasks.waiting(1, tuple(Mode)))
+        if self._held_up:
+            self._pause.tell(self._sick)
+        return self._held_up
 
     def _stale(self) -> bool:
-        return self._refilled_at is None or self._clock.now() >= self._refilled_at + REFRESH
+        """A clock that was set back tells nothing about when it was."""
+        return self._refilled_at is None or not timedelta() <= self._clock.now() - self._refilled_at < REFRESH
 
     async def _take(self) -> list[UUID]:
         ids: list[UUID] = []
@@ -174,8 +183,13 @@ class Dispatch:
             run_as[Mode.ASYNC] = Mode.ASYNC
         elif sync_sick is None and self._sync_when_down and async_sick.kind is ErrorKind.CREATOR_REDIS_DOWN:
             run_as[Mode.ASYNC] = Mode.SYNC
-        sick = async_sick or sync_sick
-        if sick is not None and not run_as:
-            self._pause.trip(sick)
-        self._pause.tell(sick)
+        self._tell(async_sick, sync_sick, paused=not run_as)
         return run_as
+
+    def _tell(self, async_sick: Sick | None, sync_sick: Sick | None, *, paused: bool) -> None:
+        """Where tasks are meant for sync mode, what only async mode lacks is no fault until a task waits for it."""
+        self._sick = sick = async_sick or sync_sick
+        if sick is not None and paused:
+            self._pause.trip(sick)
+        missed = sync_sick is not None or self._held_up or self.async_missed()
+        self._pause.tell(sick if missed else None)

@@ -19,25 +19,29 @@ class Pause:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._count = 0
-        self._until: datetime | None = None
+        self._since: datetime | None = None
+        self._length = timedelta()
         self.sick: Sick | None = None
         """Why, for people; None when all is well."""
 
     @property
     def left(self) -> timedelta:
-        """How long dispatch still waits; zero when it need not."""
-        return max(self._until - self._clock.now(), timedelta()) if self._until else timedelta()
+        """How long dispatch still waits; zero when it need not, and when the clock was set back."""
+        if self._since is None:
+            return timedelta()
+        passed = self._clock.now() - self._since
+        return max(self._length - passed, timedelta()) if passed >= timedelta() else timedelta()
 
     def trip(self, sick: Sick) -> None:
         """The creator could not work: wait, longer each time."""
         delay: timedelta = FIRST * (1 << min(self._count, 10))
         self._count += 1
-        self._until = self._clock.now() + min(delay, LONGEST)
+        self._since, self._length = self._clock.now(), min(delay, LONGEST)
         self.tell(sick)
 
     def clear(self) -> None:
         """Something worked."""
-        self._count, self._until = 0, None
+        self._count, self._since = 0, None
 
     def tell(self, sick: Sick | None) -> None:
         """Remember the sickness; log it when it comes, changes or goes."""

@@ -12,6 +12,7 @@ from contenthubd.ports.stage import Stage, Wake
 from contenthubd.ports.tasks import TaskStore
 
 IDLE: Final = timedelta(seconds=30)
+HELD: Final = timedelta(seconds=1)
 LIMIT: Final = 500
 log = structlog.get_logger(__name__)
 
@@ -36,4 +37,5 @@ class Promote:
             self._wake(Stage.DISPATCH)
         if following is None:
             return IDLE
-        return min(max(following - now, timedelta()), IDLE)
+        # What is due and was not promoted is being changed by somebody else just now.
+        return min(max(following - now, timedelta() if promoted else HELD), IDLE)

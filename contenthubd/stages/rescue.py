@@ -127,17 +127,19 @@ class Rescue:
 
     async def _free(self, flight: Flight, row: CreatorRow | None, lease: Lease) -> bool:
         """False if it has to be tried again."""
-        # Not under our own name, which the heartbeat keeps alive: what we cannot finish is found expired again.
-        ours = replace(lease, owner=f"{lease.owner}/rescue")
+        key, now = (flight.task_id, flight.attempt), self._clock.now()
+        unbegun = f"{lease.owner}/unbegun"
+        never_begun = flight.owner in (lease.owner, unbegun) and not self._attempts.crashed(key)
+        # Not under our own name, which the heartbeat keeps alive: what we cannot finish is found expired again. The
+        # name we give it tells by then that the claim was our own.
+        ours = replace(lease, owner=unbegun if never_begun else f"{lease.owner}/rescue")
         if not await self._flights.take_over(flight, ours):
             return True
         faultpoints.reached("rescue.taken_over")
         found = row.state if row else None
         told = {"attempt": flight.attempt, "mode": flight.mode, "found": found}
-        key, now = (flight.task_id, flight.attempt), self._clock.now()
         if flight.current:
             task = await self._tasks.get(flight.task_id)
-            never_begun = flight.owner == lease.owner and not self._attempts.crashed(key)
             outcome = await self._outcome(flight, row, never_begun=never_begun)
             if isinstance(outcome, Sick | Unknown) and now < flight.deadline_at:
                 self._tell_once(outcome, task_id=str(flight.task_id), cause=outcome.cause)

@@ -170,3 +170,35 @@ async def test_nobody_there_at_all(url: str) -> None:
         await database.first(text("SELECT 1"))
     assert caught.value.why
     await database.close()
+
+
+async def test_a_server_that_only_lets_read_is_away_for_us(database: Database) -> None:
+    """What a standby says, and what a hosted server says whose disk is nearly full."""
+    one = Database(database.url, pool_size=1)
+    await one.rows(text("SELECT set_config('default_transaction_read_only', 'on', false)"))
+    assert await PostgresTasks(one).waiting(1, list(Mode)) == []
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        await PostgresInstances(one).hold("main", "0" * 32, LEASE)
+    await one.rows(text("SELECT set_config('default_transaction_read_only', 'off', false)"))
+    assert await PostgresInstances(one).hold("main", "0" * 32, LEASE)
+    await one.close()
+
+
+async def test_a_server_with_a_lock_timeout_of_its_own_is_away_for_us(database: Database) -> None:
+    one = Database(database.url, pool_size=1)
+    await one.rows(text("SELECT set_config('lock_timeout', '10ms', false)"))
+    async with database.transaction() as locked:
+        await locked.execute(text("LOCK TABLE instance"))
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            await PostgresInstances(one).hold("main", "0" * 32, LEASE)
+    assert await PostgresInstances(one).hold("main", "0" * 32, LEASE)
+    await one.close()
+
+
+async def test_a_table_that_is_gone_is_waited_for_until_it_is_restored(database: Database) -> None:
+    """An outcome that was paid for must not be turned into a failure because somebody restores a backup just now."""
+    await database.changed(text("ALTER TABLE instance RENAME TO elsewhere"))
+    with pytest.raises(DatabaseUnavailable, match="Restore a backup"):
+        await PostgresInstances(database).hold("main", "0" * 32, LEASE)
+    await database.changed(text("ALTER TABLE elsewhere RENAME TO instance"))
+    assert await PostgresInstances(database).hold("main", "0" * 32, LEASE)

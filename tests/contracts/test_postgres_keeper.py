@@ -1,7 +1,9 @@
 """The private PostgreSQL is started again whenever it ends; one that cannot be started is tried on, quietly."""
 
 import asyncio
+import itertools
 import os
+import resource
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -66,6 +68,29 @@ async def test_while_it_cannot_be_started_the_reason_is_told_once(
         await until(lambda: told(logs)["database_restarted"] == 1, "it runs again")
     assert told(logs)["database_not_started"] == 1
     assert await sql(url, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize("left", [0, 2, 4])
+async def test_a_machine_without_means_to_start_it_is_waited_for(kept: tuple[EmbeddedPostgres, str], left: int) -> None:
+    """What is missing here are file descriptors; memory for a process runs out in the same way."""
+    postgres, url = kept
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as logs:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (roomless(left), limits[1]))
+            end(postgres)
+            await until(lambda: told(logs)["database_not_started"] > 0, "it cannot be started")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        await until(lambda: told(logs)["database_restarted"] == 1, "it runs again")
+    assert await sql(url, "SELECT 1") == 1
+
+
+def roomless(left: int) -> int:
+    """A limit that leaves room for so many descriptors more."""
+    used = {int(name) for name in os.listdir("/proc/self/fd")}
+    free = (number for number in itertools.count() if number not in used)
+    return next(itertools.islice(free, left, None))
 
 
 def restarted(logs: list[Any], times: int) -> bool:

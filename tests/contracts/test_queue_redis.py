@@ -289,11 +289,7 @@ async def make_replica(redis: Redis) -> None:
     await redis.replicaof("127.0.0.1", "1")
 
 
-async def take_the_name(redis: Redis) -> None:
-    await redis.set("contenthubd:{n}:waiting", "a string")
-
-
-@pytest.mark.parametrize("break_it", [fill, lock, make_replica, take_the_name])
+@pytest.mark.parametrize("break_it", [fill, lock, make_replica])
 async def test_a_server_that_answers_and_does_not_serve_fails_the_ping(
     own_valkey: Valkey, break_it: Callable[[Redis], Awaitable[None]]
 ) -> None:

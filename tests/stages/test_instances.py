@@ -174,6 +174,25 @@ async def test_what_a_lost_daemon_was_publishing_is_for_a_person_to_decide(pair:
     assert "publication_lost_sight" in await pair.gone.facts(task)
 
 
+@pytest.mark.parametrize("renamed", [False, True])
+async def test_so_is_what_was_being_published_when_the_state_directory_was_lost(house: House, renamed: bool) -> None:
+    """The next daemon has the instance and another directory: it is not the owner, and no instance is ever lost."""
+    await house.beat()
+    task = await publishing(house)
+    if renamed:
+        await house.instances.hold("renamed", STATE_ID, LEASE)
+    await house.unseen()
+    heir = House(house.database, house.clock, house.creator, state_id=OTHER_STATE)
+    await heir.beat()
+    row = await house.publication(task)
+    if renamed:
+        assert row.state == PublicationState.PUBLISHING, "its daemon has gone on under another name"
+    else:
+        assert (row.state, row.owner) == (PublicationState.UNKNOWN, None)
+        assert "the target may have it" in row.error
+        assert "publication_lost_sight" in await house.facts(task)
+
+
 async def test_what_a_daemon_publishes_that_only_changed_its_instance_is_its_own(pair: Pair) -> None:
     task = await publishing(pair.gone)
     await pair.gone.instances.hold("renamed", STATE_ID, LEASE)

@@ -1,5 +1,6 @@
 """How stages are run: a loop that contains failures, leases that are kept alive, one owner per state directory."""
 
+import errno
 import os
 import signal
 import socket
@@ -122,6 +123,21 @@ def test_a_state_directory_has_one_owner_and_keeps_its_id(tmp_path: Path) -> Non
         assert third == new_id.hex
 
 
+def test_a_full_disk_does_not_take_the_id_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names leases and publications under way: with another id nobody would ever look after them again."""
+    with lifecycle.owned(tmp_path, SystemClock().new_id()) as first:
+        pass
+
+    def full(handle: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk, pytest.raises(StateDirectoryError, match="cannot be written"):
+        disk.setattr(os, "pwrite", full)
+        lifecycle.owned(tmp_path, SystemClock().new_id()).__enter__()
+    with lifecycle.owned(tmp_path, SystemClock().new_id()) as again:
+        assert again == first
+
+
 def test_an_owner_that_left_no_name_is_told_too(tmp_path: Path) -> None:
     with lifecycle.owned(tmp_path, SystemClock().new_id()):
         (tmp_path / "daemon.lock").write_text("")
@@ -167,6 +183,25 @@ def test_systemd_is_told_where_it_listens(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv("NOTIFY_SOCKET", "@" + name if abstract else name)
         lifecycle.notify("STOPPING=1")
         assert systemd.recv(100) == b"STOPPING=1"
+
+
+def test_a_systemd_that_does_not_listen_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts itself anew now and then, and a container may inherit an address that leads nowhere."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    with capture_logs() as logs:
+        lifecycle.notify("READY=1")
+    assert [(entry["event"], entry["state"]) for entry in logs] == [("systemd_not_told", "READY=1")]
+
+
+def test_a_systemd_that_reads_nothing_does_not_stop_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, capture_logs() as logs:
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        for _ in range(10_000):
+            lifecycle.notify("STATUS=" + "x" * 1000)
+            if logs:
+                break
+    assert logs[0]["event"] == "systemd_not_told"
 
 
 def test_the_systems_clock_is_aware_and_its_ids_sort_by_time() -> None:

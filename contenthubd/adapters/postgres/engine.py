@@ -25,6 +25,10 @@ AWAY: Final = (
     asyncpg.TransactionRollbackError,  # a deadlock or a lost race inside PostgreSQL: the same again will do
     asyncpg.InvalidAuthorizationSpecificationError,  # what a server says that is being set up, or set up anew
     asyncpg.InvalidCatalogNameError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, or a server that guards the rest of its disk
+    asyncpg.LockNotAvailableError,  # the server has a lock_timeout of its own
+    asyncpg.PostgresSystemError,  # its own disk fails it
+    asyncpg.UndefinedTableError,  # dropped and not yet restored; an outcome waits for that as for the server
     PoolTimeout,  # every connection waits for a server that does not answer
     OSError,
     TimeoutError,
@@ -92,8 +96,9 @@ async def _translated() -> AsyncIterator[None]:
 
 
 def _unavailable(fault: BaseException) -> DatabaseUnavailable:
-    return DatabaseUnavailable(
-        "PostgreSQL does not answer.",
-        why=f"{type(fault).__name__}: {str(fault).splitlines()[0] if str(fault) else 'no answer in time'}",
-        fix="Work goes on by itself when it is back.",
-    )
+    what, fix = "PostgreSQL does not answer.", "Work goes on by itself when it is back."
+    if isinstance(fault, asyncpg.UndefinedTableError):
+        what = "The tables of contenthubd are not in the database."
+        fix = "Restore a backup, or start contenthubd again to begin with empty tables."
+    why = f"{type(fault).__name__}: {str(fault).splitlines()[0] if str(fault) else 'no answer in time'}"
+    return DatabaseUnavailable(what, why=why, fix=fix)

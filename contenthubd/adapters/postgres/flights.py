@@ -24,7 +24,7 @@ _IN_FLIGHT: Final = text(f"""
 """)  # noqa: S608 - only our own column list is put in
 _OWN_CHILD: Final = text("""
     UPDATE attempt SET child_pid = :pid, child_started = :started, child_boot_id = :boot_id
-    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL AND owner = :owner
+    WHERE task_id = :id AND number = :attempt AND ended_at IS NULL AND abandoned_at IS NULL AND owner = :owner
 """)
 _RENEW: Final = text("""
     UPDATE attempt SET leased_until = :until

@@ -38,11 +38,14 @@ async def keep(embedded: EmbeddedPostgres, clock: Clock) -> None:
 
 
 async def _restarted(embedded: EmbeddedPostgres, told: str) -> str:
-    """One try; why it failed, if it did. The same reason is not told twice."""
-    await embedded.stop()
+    """One try; why it failed, if it did. The same reason is not told twice.
+
+    It may well have ended because the machine is out of memory or descriptors: then nothing can be started just now.
+    """
     try:
+        await embedded.stop()
         await embedded.start()
-    except ContentHubError as fault:
+    except (ContentHubError, OSError) as fault:
         if str(fault) != told:
             log.error("database_not_started", error=str(fault))
         return str(fault)

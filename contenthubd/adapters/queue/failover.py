@@ -93,7 +93,8 @@ class FailoverQueue:
     async def check(self) -> None:
         """Look whether the preferred queue answers and change over if need be; never raises."""
         changes = self._changes
-        if self._used is self._fallback and self._clock.now() < self._use.since + self._wait:
+        away = self._clock.now() - self._use.since
+        if self._used is self._fallback and timedelta() <= away < self._wait:  # a clock set back tells nothing
             return
         try:
             await self._preferred.ping()

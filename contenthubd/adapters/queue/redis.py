@@ -23,7 +23,7 @@ from uuid import UUID
 import structlog
 
 from contenthubd.adapters.queue.order import StandingOrder
-from contenthubd.adapters.queue.redis_server import RedisServer
+from contenthubd.adapters.queue.redis_server import RedisServer, unavailable
 from contenthubd.domain.errors import InvalidInput, Unavailable
 from contenthubd.domain.task import Rank
 
@@ -80,7 +80,10 @@ class RedisQueue:
                 await self._add(new)
 
     async def take(self) -> UUID | None:
-        """Remove and return the first id; None if there is none (the database may have more)."""
+        """Remove and return the first id; None if there is none (the database may have more).
+
+        Unavailable also if it is none of our ids: then somebody else writes there, and it has to be filled anew.
+        """
         pop = asyncio.create_task(self._pop())  # noqa: TID251 - held in _pops until it has ended, and awaited here
         self._pops.add(pop)
         pop.add_done_callback(self._pops.discard)
@@ -89,7 +92,10 @@ class RedisQueue:
         except asyncio.CancelledError:
             self._leave(pop)
             raise
-        return UUID(hex=popped[0]) if popped else None
+        try:
+            return UUID(hex=popped[0]) if popped else None
+        except ValueError as fault:
+            raise unavailable(fault) from fault
 
     async def remove(self, task_id: UUID) -> None:
         """Forget an id; nothing happens if it is not there."""
@@ -112,11 +118,13 @@ class RedisQueue:
         self._horizon = None
 
     async def ping(self) -> None:
-        """Read and write: a full server, a read-only one or a wrong password would answer a mere PING."""
-        async with self._server.answered(), self._redis.pipeline(transaction=True) as together:
-            together.set(self._probe, 1, ex=PROBE_SECONDS)
-            together.zcard(self._waiting)
-            await together.execute()
+        """Write: a full server, a read-only one or a wrong password would answer a mere PING.
+
+        Whatever somebody else put at our name does no harm: who returns to a queue clears it first.
+        """
+        await self._server.name_known()
+        async with self._server.answered():
+            await self._redis.set(self._probe, 1, ex=PROBE_SECONDS)
 
     async def close(self) -> None:
         """Give back what is in hand and close the connections; a server that is away is left as it is."""

@@ -1,0 +1,168 @@
+"""What is not the Redis we expect: other protocols, other people's values at our names, addresses that lead nowhere."""
+
+import asyncio
+import socket
+import threading
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+
+from contenthubd.adapters.queue.failover import FailoverQueue
+from contenthubd.adapters.queue.memory import MemoryQueue
+from contenthubd.adapters.queue.redis import RedisQueue
+from contenthubd.adapters.queue.redis_server import RedisServer
+from contenthubd.domain.errors import InvalidInput, Unavailable
+from contenthubd.domain.task import Rank
+from contenthubd.stages.failover import EVERY
+from tests.clock import ManualClock
+from tests.contracts.redis_queues import nobody
+from tests.real.valkey import Valkey
+
+SHORT = 0.2
+HANG_SECONDS = 60.0
+NAME = uuid.uuid4().hex
+KEY = f"contenthubd:{{{NAME}}}:waiting"
+PLACES = [(UUID(int=number), Rank(5, number, number)) for number in range(3)]
+
+
+@asynccontextmanager
+async def saying(reply: bytes) -> AsyncIterator[int]:
+    """A server that says the same to whatever it is asked; its port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(reply)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def pair(url: str, clock: ManualClock, *, patience: float = 60, name: str = "") -> tuple[RedisQueue, FailoverQueue]:
+    """A queue in Redis, and the one that falls back from it."""
+    server = RedisServer(url, patience=patience)
+    redis = RedisQueue(server, name or uuid.uuid4().hex, uuid.uuid4().hex, 100, nobody)
+    names = ("redis", "memory")
+    return redis, FailoverQueue(redis, MemoryQueue(100), clock, nobody, names=names, wanted=True)
+
+
+@pytest.mark.parametrize(
+    "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+\xff\xfe\r\n" * 8, b":abc\r\n" * 8, b"$abc\r\n" * 8, b""]
+)
+async def test_whoever_does_not_speak_redis_is_one_that_does_not_serve(reply: bytes) -> None:
+    async with saying(reply) as port:
+        redis, both = pair(f"redis://127.0.0.1:{port}", ManualClock())
+        for call in (redis.ping, redis.take, redis.count, redis.clear, lambda: redis.put(PLACES)):
+            with pytest.raises(Unavailable, match="cannot be used"):
+                await call()
+        await both.clear()
+        await both.put(PLACES)
+        assert (await both.take(), both.in_use().kind) == (PLACES[0][0], "memory")
+        await redis.close()
+
+
+async def test_somebody_elses_member_among_our_ids_costs_one_change_over_and_no_id(valkey: Valkey) -> None:
+    clock = ManualClock()
+    redis, both = pair(valkey.url, clock, name=NAME)
+    async with Redis.from_url(valkey.url) as other:
+        await both.clear()
+        await both.put(PLACES)
+        await other.zadd(KEY, {"not an id": 0})
+        assert await both.take() is None
+        assert (both.in_use().kind, both.in_use().degraded) == ("memory", True)
+        clock.advance(EVERY.total_seconds())
+        await both.check()
+        await both.clear()
+        await both.put(PLACES)
+        assert (await both.take(), both.in_use().kind) == (PLACES[0][0], "redis")
+    await redis.close()
+
+
+async def test_somebody_elses_value_at_our_name_is_removed_and_not_stumbled_over_for_ever(valkey: Valkey) -> None:
+    clock = ManualClock()
+    redis, both = pair(valkey.url, clock, name=NAME)
+    async with Redis.from_url(valkey.url) as other:
+        await both.clear()
+        await other.set(KEY, "a text")
+        await both.put(PLACES)
+        assert "WRONGTYPE" in both.in_use().why
+        clock.advance(EVERY.total_seconds())
+        await both.check()
+        await both.clear()
+        await both.put(PLACES)
+        assert (await both.take(), both.in_use().kind) == (PLACES[0][0], "redis")
+    await redis.close()
+
+
+@pytest.mark.parametrize("options", ["?db=x", "?nonsense=1", "?ssl_cert_reqs=none", "?socket_timeout=x"])
+def test_an_address_whose_options_make_no_sense_is_refused_at_the_start(options: str) -> None:
+    with pytest.raises(InvalidInput, match="redis_url") as caught:
+        RedisServer(f"redis://:secret@127.0.0.1:6379/0{options}")
+    assert "secret" not in str(caught.value)
+
+
+async def test_an_address_cannot_change_how_replies_are_read(valkey: Valkey) -> None:
+    redis, both = pair(f"{valkey.url}/0?protocol=3&decode_responses=&socket_timeout=0.000001", ManualClock())
+    await both.clear()
+    await both.put(PLACES)
+    assert (await both.take(), both.in_use().kind) == (PLACES[0][0], "redis")
+    await redis.close()
+
+
+# ------------------------------------------------------------------------------------------------------ names, clocks
+
+
+@pytest.fixture
+def hanging_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[str], threading.Event]]:
+    """Looking up a name takes as long as the name server is away; the names asked for, and what ends it."""
+    asked: list[str] = []
+    back = threading.Event()
+
+    def hang(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        back.wait(HANG_SECONDS)
+        raise socket.gaierror(socket.EAI_AGAIN, "the name server is away")
+
+    with monkeypatch.context() as names:
+        names.setattr(socket, "getaddrinfo", hang)
+        yield asked, back
+        back.set()
+
+
+async def test_a_name_server_that_is_away_does_not_use_up_the_threads_that_others_need(
+    hanging_names: tuple[list[str], threading.Event],
+) -> None:
+    """A lookup cannot be broken off: each try would leave another thread behind, and PostgreSQL has a name as well."""
+    asked, back = hanging_names
+    clock = ManualClock()
+    redis, both = pair("redis://queue.example", clock, patience=SHORT)
+    await both.clear()
+    for _ in range(5):
+        clock.advance(EVERY.total_seconds())
+        await both.check()
+    assert both.in_use().kind == "memory"
+    assert len(asked) == 2, "the first call's, and one that every later try waits for"
+    back.set()
+    await redis.close()
+
+
+async def test_a_clock_that_is_set_back_does_not_put_off_the_way_back(valkey: Valkey) -> None:
+    clock = ManualClock()
+    redis, both = pair(valkey.url, clock, name=NAME)
+    async with Redis.from_url(valkey.url) as other:
+        await both.clear()
+        await other.set(KEY, "a text")
+        await both.count()
+        assert both.in_use().kind == "memory"
+        await other.delete(KEY)
+    clock.advance(hours=-1)
+    await both.check()
+    assert both.in_use().kind == "redis"
+    await redis.close()
