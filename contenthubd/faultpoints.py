@@ -21,6 +21,7 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "submit.stored": "Tasks are stored, their ids are not in the queue.",
         "submit.queued": "Tasks are stored and queued, the caller has no answer.",
+        "schedule.decided": "A slot and its task are stored, its id is not in the queue.",
         "dispatch.taken": "Ids were taken from the queue, nothing is claimed.",
         "dispatch.claimed": "Tasks are claimed, no attempt has begun.",
         "create.unspawned": "An async attempt has begun, its child is not started.",

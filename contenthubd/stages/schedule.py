@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from contenthubd import faultpoints
 from contenthubd.domain.errors import Conflict, InvalidInput, NotFound
 from contenthubd.domain.schedule import Due, Schedule, SkipReason, check_repeatable, due
 from contenthubd.domain.task import NewTask, Task, TaskState
@@ -148,6 +149,7 @@ class Schedules:
         task = decided.task
         told = {"schedule": decision.schedule.name, "slot": decision.slot and decision.slot.isoformat()}
         if decided.verdict is Verdict.FIRED and task is not None and task.state is TaskState.PENDING:
+            faultpoints.reached("schedule.decided")
             await self._queue.put([(task.task_id, task.rank)])
             self._wake(Stage.DISPATCH)
             log.info("schedule_fired", **told, slots=decision.slots, task_id=str(task.task_id))

@@ -48,6 +48,25 @@ async def submit_one(daemon: RunningDaemon) -> None:
     await daemon.submit("one")
 
 
+async def make_schedule(daemon: RunningDaemon) -> None:
+    """A schedule whose next slot is years away."""
+    asked = {"name": "leap", "account": "demo", "cron": "0 0 29 2 *", "request": {"topic": "one"}}
+    await daemon.post("/schedules", asked)
+
+
+async def fire_one(daemon: RunningDaemon) -> None:
+    """A task beside those of a batch, made by a schedule's hand."""
+    await submit(daemon)
+    await make_schedule(daemon)
+    await daemon.post("/schedules/leap/run")
+
+
+async def last_completed(daemon: RunningDaemon) -> None:
+    """Wait for the task of the schedule, which belongs to no batch."""
+    firing, *_ = (await daemon.get("/schedules/leap/firings"))["firings"]
+    await daemon.until(lambda: in_state(daemon, firing["task_id"], "completed"))
+
+
 async def submit_flaky(daemon: RunningDaemon) -> None:
     """The first try of one of three tasks fails."""
     await daemon.submit("FLAKY1 one", "two", "three")
@@ -123,6 +142,7 @@ SLOW = {"latency_seconds": 0.4}
 SCENARIOS = {
     "submit.stored": dies_at("submit.stored", again=submit),
     "submit.queued": dies_at("submit.queued", again=submit),
+    "schedule.decided": dies_at("schedule.decided", drive=fire_one, again=last_completed, creations=4),
     "dispatch.taken": dies_at("dispatch.taken"),
     "dispatch.claimed": dies_at("dispatch.claimed"),
     "create.unspawned": dies_at("create.unspawned"),
@@ -234,6 +254,29 @@ async def test_death_at_a_fault_point_loses_and_doubles_nothing(
     await nothing_lost_or_doubled(daemon, database_url)
     created = len(invariants.creator_marks(workdir(daemon)))
     assert scenario.creations in (created, None)
+
+
+async def test_a_slot_that_was_decided_when_the_daemon_died_makes_exactly_one_task(
+    daemon_for: DaemonFor, database_url: str
+) -> None:
+    daemon = daemon_for(Scenario(()))
+    await daemon.start()
+    await daemon.account()
+    await make_schedule(daemon)
+    await daemon.stop()
+    past = "timestamptz '2024-02-01 00:00Z'"
+    await rows(database_url, f"UPDATE schedule SET checked_until = {past}, due_at = {past} RETURNING name")  # noqa: S608 # a constant
+    with armed(daemon, "schedule.decided"):
+        await daemon.start(ready=False)
+        await killed(daemon)
+
+    await daemon.start()
+    await last_completed(daemon)
+    [task], [firing] = await daemon.tasks(), (await daemon.get("/schedules/leap/firings"))["firings"]
+    assert (firing["outcome"], firing["task_id"], firing["slot_at"][:10]) == ("fired", task["id"], "2024-02-29")
+    await daemon.stop()
+    await nothing_lost_or_doubled(daemon, database_url)
+    assert len(invariants.creator_marks(workdir(daemon))) == 1
 
 
 async def test_a_create_that_never_came_so_far_is_made_again_once_the_old_child_is_gone(

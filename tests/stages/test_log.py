@@ -1,0 +1,48 @@
+"""A log that cannot be written ends nobody's work, and says so when it can be written again."""
+
+import json
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from contenthubd.runtime.log import Lines
+
+
+def test_a_reader_that_is_gone_is_not_missed() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    lines = Lines(writer)
+    lines.info("one")
+    lines.error("two")
+    os.close(writer)
+    assert lines.lost == 2
+
+
+def test_lost_lines_are_told_once_and_a_torn_one_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    lines = Lines(writer)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, usual[1]))
+        for number in range(3):
+            lines.info(json.dumps({"event": f"what_happened_{number}"}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    for number in range(2):
+        lines.info(json.dumps({"event": f"afterwards_{number}"}))
+    os.close(writer)
+    torn, *whole = path.read_text(encoding="utf-8").splitlines()
+    assert torn == '{"event": "what_happ'
+    assert [json.loads(line) for line in whole] == [
+        {"event": "log_lines_lost", "level": "error", "lines": 3},
+        {"event": "afterwards_0"},
+        {"event": "afterwards_1"},
+    ]
+
+
+def test_half_a_character_is_written_as_what_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    Lines(2).info("half \ud83d")
+    assert capfd.readouterr().err == "half \\ud83d\n"
