@@ -22,14 +22,14 @@ ARTICLE = """
 """
 
 
-def creator(folder: Path, create: str) -> Path:
-    """A program whose ``create`` runs these lines of shell; ``$2`` is the topic, ``good "$3"`` answers well."""
+def creator(folder: Path, create: str, *, listing: str = 'echo "[]"', result: str = ARTICLE) -> Path:
+    """A program whose commands run these lines of shell; in ``create`` ``$2`` is the topic, ``good "$3"`` a success."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "hostile-creator"
     made = folder / "hostile-creator.new"
     made.write_text(
         f"#!/bin/sh\n{ANSWER}\n"
-        f'case "$1" in\nlist) echo "[]";;\nresult){ARTICLE};;\ncreate)\n{create}\n;;\nesac\n'
+        f'case "$1" in\nlist) {listing};;\nresult){result};;\ncreate)\n{create}\n;;\nesac\n'
     )  # fmt: skip
     made.chmod(0o755)
     made.rename(path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.hostile import creator, daemon_on, forget_peak, peak_mb
+from tests.acceptance.hostile import ARTICLE, creator, daemon_on, forget_peak, peak_mb
 from tests.running import RunningDaemon
 
 MOST_MB = 20
@@ -39,12 +39,38 @@ ENDS = {
 }
 
 
+UNENDED = ARTICLE.partition("字数")[0] + "'" + " $rule" * 3
+# Each answer that is small enough to be read is the one that takes the most memory to read.
+EMOJI = "yes 😀 | head -c 2090000"
+ROWS = """yes '{"taskId":"a","status":"completed"},' | head -n 45000"""
+RESULTS = {
+    "one line": "head -c 100000000 /dev/zero | tr '\\0' x",
+    "endless": "exec yes",
+    "wide letters": EMOJI,
+    "one wide letter": "yes 1234567 | head -c 2090000; echo 😀",
+    "an article without end": f"{UNENDED}; yes 1234567 | head -c 2090000; echo 😀",
+    "nothing": ":",
+}
+LISTINGS = {
+    "one line": "head -c 100000000 /dev/zero | tr '\\0' x",
+    "endless": "exec yes",
+    "wide letters in a row": f"""echo '['; printf '{{"taskId":"'; {EMOJI} | tr -d '\\n'; echo '"}}'; echo ']'""",
+    "more rows than asked": f"echo '['; {ROWS}; echo '{{}}'; echo ']'",
+}
+
+
 async def ended(daemon: RunningDaemon, topic: str, **values: Any) -> tuple[str, str | None]:
     """State and reason of a task that came to its end."""
     (task,) = await daemon.submit(topic, batch=True, **values)
     (found,) = await daemon.settled()
     assert found["id"] == task
     return found["state"], found.get("error_kind")
+
+
+async def told(daemon: RunningDaemon, word: str) -> bool:
+    """Whether health says this of the creator."""
+    faults = (await daemon.get("/health"))["faults"]
+    return any(fault["part"] == "creator" and word in fault["what"] for fault in faults)
 
 
 async def test_every_bad_child_has_its_own_end_and_costs_no_memory(state_dir: Path) -> None:
@@ -61,6 +87,27 @@ async def test_every_bad_child_has_its_own_end_and_costs_no_memory(state_dir: Pa
             assert peak_mb(daemon.pid) - before <= MOST_MB, topic
 
 
+async def test_every_bad_answer_to_a_question_costs_no_memory(state_dir: Path) -> None:
+    async with daemon_on(state_dir, GOOD) as daemon:
+        await daemon.account()
+        for _ in range(20):
+            assert await ended(daemon, "good") == ("completed", None)
+        forget_peak(daemon.pid)
+        before = peak_mb(daemon.pid)
+        for name, result in RESULTS.items():
+            creator(state_dir.parent, GOOD, result=f"\n{result}\n")
+            assert (name, *await ended(daemon, name)) == (name, "failed", "output_unreadable")
+            assert peak_mb(daemon.pid) - before <= MOST_MB, name
+        for name, listing in LISTINGS.items():
+            creator(state_dir.parent, "exit 0", listing=f"\n{listing}\n")
+            (task,) = await daemon.submit(name, batch=True)
+            await daemon.until(lambda: told(daemon, "list"))
+            assert peak_mb(daemon.pid) - before <= MOST_MB, name
+            creator(state_dir.parent, GOOD)  # it can be asked again, and has no such task
+            (found,) = await daemon.settled()
+            assert (found["id"], found["error_kind"]) == (task, "create_unanswered"), name
+
+
 @pytest.mark.parametrize(("mode", "word"), [(0o644, "Permission denied"), (None, "No such file")])
 async def test_a_child_that_cannot_be_started_costs_no_try_and_work_goes_on_when_it_can(
     state_dir: Path, mode: int | None, word: str
@@ -69,14 +116,10 @@ async def test_a_child_that_cannot_be_started_costs_no_try_and_work_goes_on_when
     (program,) = (Path(part) for part in daemon.settings["creator"]["command"])
     program.unlink() if mode is None else program.chmod(mode)
 
-    async def told() -> bool:
-        faults = (await daemon.get("/health"))["faults"]
-        return any(fault["part"] == "creator" and word in fault["what"] for fault in faults)
-
     async with daemon:
         await daemon.account()
         await daemon.submit("later")
-        await daemon.until(told)
+        await daemon.until(lambda: told(daemon, word))
         creator(state_dir.parent, GOOD)
         (task,) = await daemon.settled()
         assert (task["state"], task["retry_count"]) == ("completed", 0)

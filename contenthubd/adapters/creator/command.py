@@ -19,13 +19,11 @@ import anyio
 import structlog
 
 from contenthubd.adapters.creator.process import Family, Spawned, kill_group
-from contenthubd.adapters.creator.settings import MEBIBYTE, CreatorSettings
+from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.slots import Slots
 from contenthubd.domain.attempt import Child
 
 _TAIL_BYTES: Final = 4096
-_STORY_BYTES: Final = 4 * MEBIBYTE
-"""What a command that works may tell; only one that is asked has tables and articles to print."""
 _FIRST_LOOK: Final = 0.02
 _SLOWEST_LOOK: Final = 0.25
 _REAP_SECONDS: Final = 5.0
@@ -112,7 +110,6 @@ class Commands:
         the usual one begins when the command does.
         """
         called = anyio.current_time()
-        limit = self._settings.max_output_bytes if asking else min(self._settings.max_output_bytes, _STORY_BYTES)
         async with contextlib.AsyncExitStack() as held:
             with contextlib.ExitStack() as files:
                 try:
@@ -124,7 +121,8 @@ class Commands:
                     return NotStarted(error)
                 begins = called if timeout else anyio.current_time()
                 deadline = begins + (timeout or self._settings.command_timeout).total_seconds()
-                return await self._run(list(arguments), env, deadline, started, _Output(out, err, limit))
+                output = _Output(out, err, self._settings.max_output_bytes)
+                return await self._run(list(arguments), env, deadline, started, output)
 
     async def _run(
         self,

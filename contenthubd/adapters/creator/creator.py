@@ -14,7 +14,7 @@ import structlog
 
 from contenthubd import faultpoints
 from contenthubd.adapters.creator import output
-from contenthubd.adapters.creator.command import Commands, Ended, Finished
+from contenthubd.adapters.creator.command import Commands, Cut, Ended, Finished
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
 from contenthubd.adapters.creator.health import CreatorHealth
@@ -206,15 +206,16 @@ class CommandCreator:
         wrong = self._wrong(ended)
         if wrong:
             return wrong
-        if not isinstance(ended, Finished) or not answered(ended):
+        flooded = isinstance(ended, Finished) and ended.cut is Cut.FLOOD
+        if not isinstance(ended, Finished) or not (flooded or answered(ended)):
             return Unknown(f"result: {story(ended)}", *_traces(ended))
         try:
             return _outcome_of(output.result(ended.stdout, creator_task_id), creator_task_id)
-        except output.Unreadable as error:
-            cause = f"What result printed cannot be read: {error}."
-            return Failed(
-                ErrorKind.OUTPUT_UNREADABLE, cause, ended.exit_code, ended.stderr_tail, creator_task_id=creator_task_id
-            )
+        except output.Unreadable as error:  # a flood is not read at all
+            cause = f"What result printed cannot be read: {story(ended) if flooded else f'{error}.'}"
+        return Failed(
+            ErrorKind.OUTPUT_UNREADABLE, cause, ended.exit_code, ended.stderr_tail, creator_task_id=creator_task_id
+        )
 
     async def cause(self, creator_task_id: str) -> str | None:
         """The true cause of a failure, from the worker's error log; None if it is not there."""

@@ -210,25 +210,24 @@ def result(stdout: bytes, creator_task_id: str) -> Result:
         return Result(None, state=_STATES.get(unfinished.group(1), RowState.RUNNING))
     if not head or head.group(1) != creator_task_id:
         raise Unreadable("the result has no head with the task's id")
-    body = text[head.end() :]
-    article = _ARTICLE_HEAD.search(body)
+    article = _ARTICLE_HEAD.search(text, head.end())
     if not article:
-        if _NO_RESULT in body or _IMAGE.search(body):
+        if text.find(_NO_RESULT, head.end()) >= 0 or _IMAGE.search(text, head.end()):
             return Result(None)
         raise Unreadable("the result holds no article")
     start = article.end()
-    end = _counted_end(body, start)
-    return Result(body[start:end], tuple(_pictures(body[end:])))
+    end = _counted_end(text, start)
+    return Result(text[start:end], tuple(_pictures(text, end)))
 
 
-def _counted_end(body: str, start: int) -> int:
+def _counted_end(text: str, start: int) -> int:
     """Where the article that begins at ``start`` ends: the last place with a right count behind it.
 
     An article may hold a right count of its own beginning; behind its true end only images follow.
     """
     units, counted, end = 0, start, None
-    for found in _COUNT.finditer(body, start):
-        units += _utf16_units(body[counted : found.start()])
+    for found in _COUNT.finditer(text, start):
+        units += _utf16_units(text[counted : found.start()])
         counted = found.start()
         if units == int(found.group(1)):
             end = counted
@@ -241,9 +240,9 @@ def _utf16_units(text: str) -> int:
     return len(text) + sum(1 for char in text if char > "\uffff")
 
 
-def _pictures(text: str) -> Iterator[Picture]:
+def _pictures(text: str, start: int) -> Iterator[Picture]:
     """One address per block (async), or one block with a JSON array (sync)."""
-    for found in _IMAGE.finditer(text):
+    for found in _IMAGE.finditer(text, start):
         content = found.group(1).strip()
         if not content.startswith("["):
             yield Picture(content)

@@ -53,7 +53,9 @@ class CreatorSettings:
     look_again: timedelta = timedelta(seconds=3)
     """Between two looks at a creator that was sick."""
     page_size: int = 200
-    max_output_bytes: int = 64 * MEBIBYTE
+    max_output_bytes: int = 2 * MEBIBYTE
+    """What one command may print; more is a flood. An article is a hundredth of it, decoded it takes several times as
+    much memory, and a page of rows that is larger is asked for in pieces."""
     worker_times: WorkerTimes = WorkerTimes()
     environ: Mapping[str, str] = field(default_factory=dict)
     """The daemon's own environment, from which a few names are handed on."""
