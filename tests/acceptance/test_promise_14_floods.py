@@ -67,6 +67,11 @@ async def ended(daemon: RunningDaemon, topic: str, **values: Any) -> tuple[str, 
     return found["state"], found.get("error_kind")
 
 
+async def well(daemon: RunningDaemon) -> bool:
+    """Whether health says nothing of the creator."""
+    return not await told(daemon, "")
+
+
 async def told(daemon: RunningDaemon, word: str) -> bool:
     """Whether health says this of the creator."""
     faults = (await daemon.get("/health"))["faults"]
@@ -106,6 +111,7 @@ async def test_every_bad_answer_to_a_question_costs_no_memory(state_dir: Path) -
             creator(state_dir.parent, GOOD)  # it can be asked again, and has no such task
             (found,) = await daemon.settled()
             assert (found["id"], found["error_kind"]) == (task, "create_unanswered"), name
+            await daemon.until(lambda: well(daemon))
 
 
 @pytest.mark.parametrize(("mode", "word"), [(0o644, "Permission denied"), (None, "No such file")])

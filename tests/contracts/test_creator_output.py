@@ -128,7 +128,7 @@ class TestList:
             completedAt=None,
             createdAt="2026-03-01T09:00:00.000Z",
         )
-        page = output.page(listing(fields).encode())
+        page = output.page(listing(fields).encode(), 20)
         found = page.rows[0]
         assert (found.creator_task_id, found.state) == (TASK, RowState.FAILED)
         assert (found.error, found.worker_id) == ("boom", "w")
@@ -138,35 +138,47 @@ class TestList:
     @pytest.mark.parametrize("around", [("", ""), (RED_LOG + "[X] y {}\n", "Database connection pool closed\n")])
     def test_lines_before_and_behind_are_passed_over(self, around: tuple[str, str]) -> None:
         printed = around[0] + listing(row(requirements="a\n]\n[\nb", keywords=["x", "y"])) + around[1]
-        assert [found.requirements for found in output.page(printed.encode()).rows] == ["a\n]\n[\nb"]
+        assert [found.requirements for found in output.page(printed.encode(), 20).rows] == ["a\n]\n[\nb"]
 
     def test_no_rows(self) -> None:
-        assert output.page(f"{BANNER}[]\n".encode()).rows == []
-        assert output.page(b"[]\n").rows == []
+        assert output.page(f"{BANNER}[]\n".encode(), 20).rows == []
+        assert output.page(b"[]\n", 20).rows == []
 
     def test_an_unheard_state_counts_as_running(self) -> None:
-        assert output.page(listing(row(status="processing")).encode()).rows[0].state is RowState.RUNNING
+        assert output.page(listing(row(status="processing")).encode(), 20).rows[0].state is RowState.RUNNING
 
     def test_half_a_character_in_a_foreign_row_hides_nobody(self) -> None:
         printed = listing(row(FORGED, requirements="HALF"), row()).replace("HALF", "\\ud800")
-        assert [found.creator_task_id for found in output.page(printed.encode()).rows] == [FORGED, TASK]
+        assert [found.creator_task_id for found in output.page(printed.encode(), 20).rows] == [FORGED, TASK]
+
+    def test_only_halves_are_replaced(self) -> None:
+        texts = {"\\ud83d\\ude00": "😀", "\\\\ud83d": "\\ud83d", "\\uDE00\\ud83d": "��", "\\\\\\ud83dx": "\\�x"}
+        for escaped, text in texts.items():
+            printed = listing(row(FORGED, requirements="\ud800"), row(requirements="TEXT")).replace("TEXT", escaped)
+            assert output.page(printed.encode("utf-8", "surrogatepass"), 2).rows[1].requirements == text
+
+    def test_more_rows_than_asked_are_not_read(self) -> None:
+        printed = listing(row(), row(FORGED, requirements='"taskId": "taskId":')).encode()
+        assert len(output.page(printed, 2).rows) == 2
+        with pytest.raises(output.Unreadable, match="more rows than the 1"):
+            output.page(printed, 1)
 
     def test_bytes_that_are_not_utf8_hide_nobody(self) -> None:
         printed = listing(row(FORGED, requirements="HALF"), row()).encode().replace(b"HALF", b"\xff\xfe")
-        assert [found.creator_task_id for found in output.page(printed).rows] == [FORGED, TASK]
+        assert [found.creator_task_id for found in output.page(printed, 20).rows] == [FORGED, TASK]
 
     @pytest.mark.parametrize(
         "printed", ["", BANNER, "[\n  3\n]\n", '[\n  {"id": 1}\n]\n', listing(row())[:-2], "[\n{]\n]\n"]
     )
     def test_what_is_cut_or_garbage_is_unreadable(self, printed: str) -> None:
         with pytest.raises(output.Unreadable):
-            output.page(printed.encode())
+            output.page(printed.encode(), 20)
 
     def test_every_cut_of_a_page_is_unreadable(self) -> None:
         printed = listing(row(), row(FORGED)).encode()
         for length in range(len(BANNER.encode()), len(printed) - 1):
             with pytest.raises(output.Unreadable):
-                output.page(printed[:length])
+                output.page(printed[:length], 20)
 
 
 class TestStatus:

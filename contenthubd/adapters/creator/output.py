@@ -119,6 +119,10 @@ class _Row(msgspec.Struct, rename="camel"):
 
 
 _ROWS: Final = msgspec.json.Decoder(list[_Row])
+_ROW_KEY: Final = b'"taskId":'
+"""Once in every row, and in no string, whose quotes are escaped."""
+_HALF: Final = re.compile(rb"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..")
+"""Half a pair of escaped surrogates; whole pairs and escaped backslashes are group 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +134,11 @@ class Page:
     """When the last row of the page was created."""
 
 
-def page(stdout: bytes) -> Page:
-    """The rows of one page; Unreadable if the array is not whole."""
+def page(stdout: bytes, asked: int) -> Page:
+    """The rows of one page; Unreadable if the array is not whole, or has more rows than were asked for."""
     array = _array(stdout)
+    if array.count(_ROW_KEY) > asked:
+        raise Unreadable(f"the JSON array has more rows than the {asked} that were asked for")
     try:
         rows = _ROWS.decode(array)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -155,12 +161,12 @@ def _array(stdout: bytes) -> bytes:
 
 
 def _forgiving(array: bytes) -> list[_Row]:
-    """Half characters, which strict JSON refuses, must not hide everybody's rows."""
+    """Half characters, which strict JSON refuses, become U+FFFD: they must not hide everybody's rows."""
+    utf8 = array.decode("utf-8", "replace").encode()
     try:
-        rows: list[_Row] = msgspec.convert(json.loads(array.decode("utf-8", "replace")), list[_Row])
-    except (ValueError, msgspec.ValidationError) as error:
+        return _ROWS.decode(_HALF.sub(lambda found: found.group(1) or b"\\ufffd", utf8))
+    except msgspec.MsgspecError as error:
         raise Unreadable(f"the JSON array does not hold rows: {error}") from error
-    return rows
 
 
 def _creator_row(row: _Row) -> CreatorRow:

@@ -115,7 +115,7 @@ class CreatorTable:
             return None
         if isinstance(ended, Finished) and answered(ended):
             try:
-                return output.page(ended.stdout)
+                return output.page(ended.stdout, limit)
             except output.Unreadable as error:
                 return Sick(ErrorKind.OUTPUT_UNREADABLE, f"What list printed cannot be read: {error}. {story(ended)}")
         return Sick(ErrorKind.OUTPUT_UNREADABLE, f"list: {story(ended)}")
