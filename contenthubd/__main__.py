@@ -83,9 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _database(loaded, arguments)
         return _run(loaded, read)
     except ContentHubError as fault:
-        for part in (f"contenthubd: {fault.what}", fault.why, fault.fix):
-            if part:
-                sys.stderr.write(part + "\n")
+        sys.stderr.write(_told(fault))
         return fault.exit_code
     except BaseExceptionGroup as group:
         expected, other = group.split(ContentHubError)
@@ -93,6 +91,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write("".join(f"contenthubd: {fault}\n" for fault in _leaves(expected)))
         return 1
+
+
+def _told(fault: ContentHubError) -> str:
+    """The three parts, a line each, as contenthubctl tells them."""
+    parts = [f"contenthubd: {fault.what}"]
+    for label, part in (("why", fault.why), ("fix", fault.fix)):
+        parts += [f"  {label}: " + part.replace("\n", "\n       ")] if part else []
+    return "\n".join(parts) + "\n"
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -72,7 +72,7 @@ class Health:
                 "pid": self._embedded.pid if self._embedded else None,
             },
             queue=msgspec.structs.asdict(queue),
-            creator=self._parts.base.creator.health(),
+            creator=shown(self._parts.base.creator.health()),
             pipeline={
                 "slots_used": self._parts.base.slots.used,
                 "slots_total": self._parts.base.slots.total,

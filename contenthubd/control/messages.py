@@ -22,6 +22,13 @@ _PATH: Final = re.compile(r"(?: - at `(?P<path>[^`]+)`)$")
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]+)`")
 _BYTE: Final = re.compile(r"\s*\(byte (\d+)\)$")
 _INDEX: Final = re.compile(r"\$\.requests\[(\d+)\]")
+_BOUND: Final = re.compile(r"Expected '(?:int|float)' (?P<sign><=|>=|<|>) (?P<bound>\S+)")
+_BOUNDS: Final = {
+    "<=": "It is at most {}",
+    ">=": "It is at least {}",
+    "<": "It is less than {}",
+    ">": "It is more than {}",
+}
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -139,6 +146,7 @@ def _invalid(message: str, kind: type[wire.Refusing]) -> InvalidMessage:
     path = found.group("path") if found else "$"
     sentence = _PATH.sub("", message).replace("`", "'").replace("Object contains unknown", "Unknown")
     field = path.removeprefix("$").lstrip(".")
+    sentence = _BOUND.sub(lambda found: _BOUNDS[found["sign"]].format(found["bound"]), sentence)
     index = _INDEX.match(path)
     return InvalidMessage(
         f"{field}: {sentence}." if field else f"{sentence}.",

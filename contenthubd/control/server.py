@@ -64,8 +64,9 @@ class ControlServer:
 
     async def close(self) -> None:
         """Stop answering and remove the socket, unless someone else has put another one there."""
-        for site in list(self._runner.sites):
-            await site.stop()
+        if self._socket is not None:
+            # asyncio never closes a connection whose acceptance ends after its server was closed: let none in first.
+            asyncio.get_running_loop().remove_reader(self._socket)
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
         await self._runner.cleanup()

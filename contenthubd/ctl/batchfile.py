@@ -48,7 +48,8 @@ def read(path: str, form: str | None) -> Batch:
     try:
         raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
-        raise Failure(f"{path} cannot be read.", why=f"{error.strerror}.", exit_code=USAGE) from None
+        fix = "Name a file that is there and may be read; - is standard input."
+        raise Failure(f"{path} cannot be read.", why=f"{error.strerror}.", fix=fix, exit_code=USAGE) from None
     batch = Batch()
     lines = list(_decoded(raw.removeprefix(b"\xef\xbb\xbf"), batch))
     {"txt": _text, "csv": _csv, "jsonl": _jsonl}[form](lines, batch)

@@ -9,7 +9,7 @@ from typing import Any
 from contenthubd import __version__
 from contenthubd.ctl.client import Client
 from contenthubd.ctl.failure import DEGRADED, OK, TIMED_OUT, Failure, Unreachable
-from contenthubd.ctl.output import Output, duration
+from contenthubd.ctl.output import Output, duration, instant
 
 LOOK_SECONDS = 0.1
 
@@ -36,12 +36,12 @@ def version(args: Namespace, client: Client, output: Output) -> int:
 
 def config_check(args: Namespace, client: Client, output: Output) -> int:
     """Let the daemon's own program check: it knows the rules, and needs nothing running for it."""
-    import subprocess  # only here
+    from contenthubd.ctl.database import hand_on  # only here
 
     command = [sys.executable, "-m", "contenthubd", "config-check"]
     if args.config:
         command += ["--config", args.config]
-    return subprocess.run(command, check=False).returncode
+    return hand_on(command, output)
 
 
 def config_show(args: Namespace, client: Client, output: Output) -> int:
@@ -89,7 +89,11 @@ def _health_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def _flat(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "; ".join(map(_flat, value))
     if not isinstance(value, dict):
-        return str(value)
-    shown = (f"{name} {_flat(one)}" for name, one in value.items() if one not in (None, "", {}))
-    return ", ".join(shown)
+        return str(value).removesuffix(".")  # a comma follows
+    told = ((name, instant(one) if name == "since" else one) for name, one in value.items())
+    return ", ".join(f"{name.replace('_', ' ')} {_flat(one)}" for name, one in told if one not in (None, "", {}, []))

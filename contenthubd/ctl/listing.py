@@ -41,7 +41,7 @@ def filters(args: Namespace) -> dict[str, Any]:
 def pages(client: Client, path: str, name: str, query: dict[str, Any], limit: int | None) -> dict[str, Any]:
     """Up to ``limit`` items (None: all), page by page, in the shape of one page."""
     if limit is not None and limit < 1:
-        raise Failure(f"The limit {limit} is not possible.", why="It is at least 1.", exit_code=USAGE)
+        raise Failure(f"The limit {limit} is not possible.", fix="Give at least 1.", exit_code=USAGE)
     items: list[dict[str, Any]] = []
     after = None
     while True:

@@ -133,8 +133,9 @@ def short(identifier: str | None) -> str:
 
 
 def instant(text: str | None) -> str:
-    """A time for people: ``2026-01-31 07:00:00Z``."""
-    return (text or "").replace("T", " ")
+    """A time for people: ``2026-01-31 07:00:00Z``; fractions of a second are for programs."""
+    day, _, rest = (text or "").partition("T")
+    return f"{day} {rest[:8]}{rest[8:].lstrip('.0123456789')}" if rest else day
 
 
 def duration(seconds: float | None) -> str:

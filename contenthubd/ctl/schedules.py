@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterable
 
 from contenthubd.ctl.client import Client, quote
-from contenthubd.ctl.failure import OK
+from contenthubd.ctl.failure import OK, USAGE, Failure
 from contenthubd.ctl.listing import each, pages
 from contenthubd.ctl.output import Output, instant, short
 from contenthubd.ctl.submit import utf8, wishes
@@ -48,6 +48,9 @@ def show(args: Namespace, client: Client, output: Output) -> int:
 
 def preview(args: Namespace, client: Client, output: Output) -> int:
     """The next times, of a schedule or of an expression."""
+    if (args.name is None) == (args.cron is None):
+        fix = "See: contenthubctl schedule preview --help"
+        raise Failure("Give the name of a schedule, or --cron, and not both.", fix=fix, exit_code=USAGE)
     query = {"schedule": args.name, "cron": args.cron, "time_zone": args.time_zone, "count": args.count}
     told = client.get("/v1/preview", query)
     output.many(told, told["slots"], SLOT_COLUMNS, lambda slot: (instant(slot["local"]), _minute(slot["at"])), "at")

@@ -16,6 +16,7 @@ _SHARED = (
 
 def generate(args: Namespace, client: Client, output: Output) -> int:
     """Submit one topic."""
+    _patience_fits(args)
     order = _order(args, [{"topic": utf8("--topic", args.topic)}])
     submitted = client.post("/v1/tasks", order)
     task = submitted["tasks"][0]
@@ -34,11 +35,15 @@ def generate(args: Namespace, client: Client, output: Output) -> int:
 
 def batch(args: Namespace, client: Client, output: Output) -> int:
     """Submit a file, all or none of it."""
+    _patience_fits(args)
     from contenthubd.ctl import batchfile  # csv and pathlib are only for files
 
     read = batchfile.read(args.file, args.format)
     if not read.requests and not read.faults:
-        raise Failure(f"{args.file} holds no topics.", why="Every line is empty or a comment.", exit_code=USAGE)
+        raise Failure(
+            f"{args.file} holds no topics.", why="Every line is empty or a comment.", fix="Write one topic a line.",
+            exit_code=USAGE,
+        )  # fmt: skip
     submitted = _skipping(args, read, client, output) if args.skip_bad else _all_or_none(args, read, client)
     if args.dry_run:
         _show_dry_run(submitted, read.lines, output)
@@ -54,6 +59,15 @@ def batch(args: Namespace, client: Client, output: Output) -> int:
                submitted["batch_id"])  # fmt: skip
     output.say(f"Watch it with: contenthubctl task wait --batch {short(submitted['batch_id'])}")
     return OK
+
+
+def _patience_fits(args: Namespace) -> None:
+    """``--timeout`` alone would say nothing; who gives it may mean the other one."""
+    if args.timeout is not None and not args.wait:
+        raise Failure(
+            "--timeout says how long to wait, but --wait is not given.",
+            fix="Add --wait, or limit one attempt with --timeout-seconds.", exit_code=USAGE,
+        )  # fmt: skip
 
 
 def _all_or_none(args: Namespace, read: Any, client: Client) -> dict[str, Any]:
@@ -92,7 +106,8 @@ def _skipping(args: Namespace, read: Any, client: Client, output: Output) -> dic
             return submitted
     raise Failure(
         f"Nothing was submitted: no line of {args.file} is acceptable.",
-        faults=[(None, _told(fault)) for fault in sorted(skipped)], exit_code=USAGE,
+        faults=[(None, _told(fault)) for fault in sorted(skipped)],
+        fix="Mend the lines.", exit_code=USAGE,
     )  # fmt: skip
 
 

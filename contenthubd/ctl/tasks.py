@@ -128,7 +128,8 @@ def _attempt_line(attempt: dict[str, Any]) -> str:
 
 def _fact_line(fact: dict[str, Any]) -> str:
     data = " ".join(f"{name}={value}" for name, value in fact["data"].items() if value not in (None, ""))
-    return f"{instant(fact['at'])}  {fact['name']}  {data}".rstrip()
+    at = fact["at"].replace("T", " ")  # to the millisecond: much happens within a second
+    return f"{at}  {fact['name']}  {data}".rstrip()
 
 
 def _stats_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:

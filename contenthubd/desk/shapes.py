@@ -52,7 +52,13 @@ def _hint(kind: str | None) -> str | None:
 
 
 def content_view(row: Row) -> wire.ContentView:
-    return msgspec.convert(shown(row), wire.ContentView)
+    # Publications come as JSON, with times in whatever zone PostgreSQL is set to.
+    publications = [{**one, "published_at": _parsed(one["published_at"])} for one in row["publications"]]
+    return msgspec.convert(shown({**row, "publications": publications}), wire.ContentView)
+
+
+def _parsed(instant: str | None) -> datetime | None:
+    return datetime.fromisoformat(instant) if instant else None
 
 
 def account_view(account: Account) -> wire.AccountView:

@@ -40,7 +40,7 @@ CONTENT_TRANSITIONS: Final[dict[tuple[ContentState, ContentEvent], ContentState]
 }
 
 
-_MACHINE: Final = Machine("content", CONTENT_TRANSITIONS, look="Look at it with: contenthubctl content show ID")
+_MACHINE: Final = Machine("content", CONTENT_TRANSITIONS, look="contenthubctl content show")
 content_step = _MACHINE.step
 content_sources = _MACHINE.sources
 

@@ -12,7 +12,7 @@ E = TypeVar("E", bound=StrEnum)
 
 class Machine(Generic[S, E]):
     """``transitions`` says where each event leads from each state; ``words`` how an event is said to people,
-    ``look`` how they see what state it is in."""
+    ``look`` the command, less the id, by which they see what state it is in."""
 
     def __init__(
         self, noun: str, transitions: Mapping[tuple[S, E], S], *, words: Mapping[E, str] | None = None, look: str = ""
@@ -22,13 +22,14 @@ class Machine(Generic[S, E]):
         self._words = words or {}
         self._look = look
 
-    def step(self, state: S, event: E) -> S:
-        """The state that ``event`` leads to; Conflict for an empty cell."""
+    def step(self, state: S, event: E, identifier: object = None) -> S:
+        """The state that ``event`` leads to; Conflict, which names whose state it is if told, for an empty cell."""
         try:
             return self._transitions[state, event]
         except KeyError:
             said = self._words.get(event, event.replace("_", " "))
-            raise Conflict(f"A {self._noun} that is {state} cannot be {said}.", fix=self._look) from None
+            fix = f"Look at it with: {self._look} {identifier}" if self._look and identifier else ""
+            raise Conflict(f"A {self._noun} that is {state} cannot be {said}.", fix=fix) from None
 
     def sources(self, event: E) -> frozenset[S]:
         """Every state that ``event`` may leave: the guard of the write that carries it."""

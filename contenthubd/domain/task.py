@@ -99,7 +99,7 @@ IN_FLIGHT: Final = frozenset({S.SUBMITTING, S.SUBMITTED, S.RUNNING})
 
 
 _WORDS: Final = {E.REVIVED: "tried again", E.GAVE_UP: "given up", E.SUCCEEDED_LATE: "completed late"}
-_MACHINE: Final = Machine("task", TRANSITIONS, words=_WORDS, look="Look at it with: contenthubctl task status ID")
+_MACHINE: Final = Machine("task", TRANSITIONS, words=_WORDS, look="contenthubctl task status")
 step = _MACHINE.step
 sources = _MACHINE.sources
 

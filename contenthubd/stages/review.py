@@ -28,11 +28,13 @@ class Review:
         self, content_id: UUID, state: ContentState, event: ContentEvent, *, by: str, reason: str
     ) -> None:
         """Decide about a content that was seen in ``state``; Conflict if the state does not allow it (any more)."""
-        content_step(state, event)
+        content_step(state, event, content_id)
         pool = [(self._clock.new_id(), target) for target in self._targets] if event is ContentEvent.APPROVED else []
         won = await self._pool.review(content_id, event, by=by, reason=reason, now=self._clock.now(), pool=pool)
         if not won:
-            raise Conflict("The content changed in the meantime.", fix="Look at it again, then decide.")
+            raise Conflict(
+                "The content changed in the meantime.", fix=f"Look again: contenthubctl content show {content_id}"
+            )
         faultpoints.reached("review.written")
         log.info("content_reviewed", content_id=str(content_id), decision=event, by=by)
         self._wake(Stage.PUBLISH)

@@ -6,7 +6,16 @@ export PATH="$checkout/.venv/bin:$PATH"
 export CONTENTHUBD_STATE_DIR=${CONTENTHUBD_STATE_DIR:-$checkout/.state}
 export CONTENTHUBD_SOCKET=${CONTENTHUBD_SOCKET:-$CONTENTHUBD_STATE_DIR/control.sock}
 
+require_absolute_state_dir() {
+  if [[ $CONTENTHUBD_STATE_DIR != /* ]]; then
+    echo "The state directory $CONTENTHUBD_STATE_DIR is not an absolute path." >&2
+    echo "Set CONTENTHUBD_STATE_DIR to one, such as $PWD/$CONTENTHUBD_STATE_DIR." >&2
+    exit 2
+  fi
+}
+
 make_state_dir() {
+  require_absolute_state_dir
   if ! mkdir -p "$CONTENTHUBD_STATE_DIR" || [[ ! -w $CONTENTHUBD_STATE_DIR ]]; then
     echo "The state directory $CONTENTHUBD_STATE_DIR cannot be written." >&2
     echo "Make it writable for $(id -un), or name another with CONTENTHUBD_STATE_DIR (an absolute path)." >&2

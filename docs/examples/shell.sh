@@ -3,5 +3,6 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
+require_absolute_state_dir
 echo "contenthubctl talks to $CONTENTHUBD_SOCKET here. Leave with 'exit'."
 exec "${SHELL:-/bin/bash}"

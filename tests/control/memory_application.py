@@ -153,8 +153,10 @@ class MemoryApplication:
     async def health(self) -> wire.Health:
         faults = [] if self.status == "ok" else [wire.HealthFault(part="queue", what="It is away.", hint="Start it.")]
         return wire.Health(
-            status=self.status, version=__version__, uptime_seconds=61.0, queue={"kind": "memory"}, faults=faults
-        )
+            status=self.status, version=__version__, uptime_seconds=61.0, faults=faults,
+            queue={"kind": "memory", "since": NOW, "why": "Redis is away.", "degraded": False, "waiting": 0},
+            creator={"worker": {"state": "running", "worker_id": "w1"}, "key_faults": []},
+        )  # fmt: skip
 
     async def version(self) -> wire.Version:
         return wire.Version(version=__version__, python=platform.python_version(), pid=os.getpid())

@@ -52,6 +52,9 @@ async def test_an_idempotency_key_submits_once(door: Door) -> None:
         (["account", "create", "No Good"], USAGE, "cannot be an account's name"),
         (["submit", "--account", "nobody", "--topic", "Tea"], NOT_FOUND, "There is no account 'nobody'."),
         (["submit", "--account", "studio", "--topic", ""], USAGE, "The topic is empty."),
+        (["submit", "--account", "studio", "--topic", "Tea", "--timeout", "5m"], USAGE, "--timeout-seconds"),
+        (["schedule", "preview"], USAGE, "Give the name of a schedule, or --cron"),
+        (["schedule", "preview", "--cron", "0 7 * * *", "--count", "0"], USAGE, "count: It is at least 1."),
         (["submit", "--account", "studio", "--topic", "t", "--priority", "11"], USAGE, "The priority 11"),
         (["submit", "--account", "studio", "--topic", "a\nID: 1"], USAGE, "holds a line break"),
         (
@@ -146,7 +149,12 @@ async def test_accounts(door: Door) -> None:
 
 
 async def test_the_daemon_itself(door: Door) -> None:
-    assert (await door.ctl("health", "--exit-status")).code == OK
+    healthy = await door.ctl("health", "--exit-status")
+    assert healthy.code == OK
+    queue = "kind memory, since 2026-01-31 07:00:00Z, why Redis is away, degraded no, waiting 0"
+    lines = [line.split("  ", 1) for line in healthy.out.splitlines()]
+    told = {name: value.strip() for name, value in lines}
+    assert (told["queue"], told["creator"]) == (queue, "worker state running, worker id w1")
     door.app.status = "degraded"
     assert (await door.ctl("health")).code == OK
     degraded = await door.ctl("health", "--exit-status")
@@ -233,7 +241,11 @@ async def test_a_configuration_is_checked_without_a_daemon(door: Door, folder: P
     (folder / "good.toml").write_text("[tasks]\nmax_concurrent = 3\n", encoding="utf-8")
     (folder / "bad.toml").write_text('[tasks]\nmax_concurent = 3\nmode = "fast"\n', encoding="utf-8")
     assert (await door.ctl("config", "check", "--config", str(folder / "good.toml"))).code == OK
+    told = json.loads((await door.ctl("config", "check", "--config", str(folder / "good.toml"), "--json")).out)
+    assert (told["exit_code"], len(told["lines"])) == (OK, 1)
     bad = await door.ctl("config", "check", "--config", str(folder / "bad.toml"))
     assert bad.code == USAGE
+    assert "\n  why: " in bad.err
+    assert "\n  fix: " in bad.err
     assert "max_concurrent" in bad.err
     assert "fast" in bad.err

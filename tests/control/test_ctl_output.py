@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contenthubd.ctl import output
-from contenthubd.ctl.output import Output, cut, duration, printable, width
+from contenthubd.ctl.output import Output, cut, duration, instant, printable, width
 
 
 class Terminal(io.StringIO):
@@ -44,6 +44,20 @@ def test_cut_fits(text: str, room: int) -> None:
 @given(st.text(max_size=60))
 def test_printable_moves_no_cursor(text: str) -> None:
     assert all(char.isprintable() or char == "\n" for char in printable(text))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        ("2026-01-31T07:00:00.047Z", "2026-01-31 07:00:00Z"),
+        ("2026-01-31T07:00:00Z", "2026-01-31 07:00:00Z"),
+        ("2026-03-29T03:00:00+02:00", "2026-03-29 03:00:00+02:00"),
+        ("2026-03-29T03:00:00.5-11:00", "2026-03-29 03:00:00-11:00"),
+    ],
+)
+def test_times_are_told_to_the_second(value: str | None, text: str) -> None:
+    assert instant(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, ""), (0, "0:00"), (65, "1:05"), (3723.9, "1:02:03")])

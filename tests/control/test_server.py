@@ -1,5 +1,7 @@
 """The socket itself: who may open it, what may lie at its path, who is at the other end."""
 
+import asyncio
+import contextlib
 import grp
 import json
 import os
@@ -8,6 +10,7 @@ import stat
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from contenthubd.control.peer import Peer, peer_of
@@ -113,6 +116,20 @@ async def test_closing_removes_our_socket_only(folder: Path) -> None:
     await again.start()
     await again.close()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_caller_who_comes_as_the_door_closes_is_hung_up_on(folder: Path, turns: int) -> None:
+    server = ControlServer(served(MemoryApplication()), folder / "control.sock")
+    await server.start()
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(folder / "control.sock"))
+        caller.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.close()
+        with anyio.fail_after(30), contextlib.suppress(ConnectionResetError):  # whoever was not accepted is reset
+            assert await asyncio.get_running_loop().sock_recv(caller, 1) == b""
 
 
 async def test_a_path_longer_than_an_address_works(folder: Path) -> None:
