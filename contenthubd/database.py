@@ -19,7 +19,7 @@ from contenthubd.adapters.postgres.migrate import NEWEST, upgrade, version
 from contenthubd.adapters.postgres.restore import restore
 from contenthubd.adapters.postgres.validate import Check, Findings, validate
 from contenthubd.config.model import Config
-from contenthubd.domain.errors import NotFound, StateDirectoryError
+from contenthubd.domain.errors import NotFound, StateDirectoryTaken
 from contenthubd.ports.clock import Clock
 from contenthubd.runtime import lifecycle
 
@@ -121,7 +121,7 @@ class Commands:
         """Own the state directory, or answer where the server of the daemon that owns it listens."""
         try:
             self._state_id = stack.enter_context(lifecycle.owned(self._config.state_dir, self._clock.new_id()))
-        except StateDirectoryError:
+        except StateDirectoryTaken:
             running = None if alone else address_of_running(data_dir)
             if running is None:
                 raise

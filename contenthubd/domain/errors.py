@@ -9,7 +9,8 @@ ContentHubError
 │   └── InstanceTaken     the creator instance is another daemon's        (exit 6)
 ├── Unavailable           something we need does not answer just now      (exit 5, HTTP 503)
 │   └── DatabaseUnavailable
-├── StateDirectoryError   our own directory cannot be used (taken, read-only, full, other version)
+├── StateDirectoryError   our own directory cannot be used (read-only, full, other version)
+│   └── StateDirectoryTaken   another daemon uses it                  (exit 6)
 ├── PublishFailed         a target refused or could not be reached
 └── FetchFailed           an image could not be fetched
 """
@@ -106,6 +107,13 @@ class StateDirectoryError(ContentHubError):
     """The state directory is taken, read-only, full, or of another PostgreSQL major version."""
 
     code = "state_directory"
+
+
+class StateDirectoryTaken(StateDirectoryError):
+    """A living daemon, or a command that must be alone, uses the state directory."""
+
+    code = "state_directory_taken"
+    exit_code = 6
 
 
 class PublishFailed(ContentHubError):

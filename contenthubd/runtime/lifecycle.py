@@ -12,7 +12,7 @@ from uuid import UUID
 import anyio
 import structlog
 
-from contenthubd.domain.errors import StateDirectoryError
+from contenthubd.domain.errors import StateDirectoryError, StateDirectoryTaken
 
 log = structlog.get_logger(__name__)
 STOP = (signal.SIGTERM, signal.SIGINT)
@@ -47,7 +47,7 @@ def _lock(handle: int, directory: Path) -> None:
     except BlockingIOError:
         holder = os.pread(handle, 200, 0).decode(errors="replace").splitlines()
         who = f" (process {holder[1]})" if len(holder) > 1 else ""
-        raise StateDirectoryError(
+        raise StateDirectoryTaken(
             f"Another contenthubd{who} already uses the state directory {directory}.",
             fix="Stop it first, or start this one with another --state-dir.",
         ) from None

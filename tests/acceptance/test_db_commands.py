@@ -10,6 +10,7 @@ import pytest
 
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import NEWEST
+from contenthubd.ctl.failure import CONFLICT
 from tests.conftest import MakeDatabase, StartDaemon
 from tests.contracts.rows import everything, fill
 from tests.control.conftest import PIPE, Result, ended, plain_environment
@@ -59,7 +60,7 @@ async def test_a_backup_beside_a_running_daemon_starts_another_one(start_daemon:
     assert made.code == 0, made.err
     assert made.out.startswith("Backed up ")
     refused = await db(state_dir, "restore", "--replace", str(file))
-    assert refused.code == 1
+    assert refused.code == CONFLICT
     assert "already uses the state directory" in refused.err
     checked = await db(state_dir, "validate")
     assert checked.code == 0, checked.out

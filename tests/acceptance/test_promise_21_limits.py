@@ -87,7 +87,7 @@ async def test_a_second_daemon_leaves_the_first_alone(state_dir: Path) -> None:
     async with daemon_on(state_dir, GOOD) as daemon:
         second = daemon_on(state_dir, GOOD)
         second.log_path = second.log_path.with_suffix(".second.log")
-        told = await refused_to_start(second, 1)
+        told = await refused_to_start(second, 6)
         assert "already uses the state directory" in told
         assert str(daemon.pid) in told
         await daemon.account()

@@ -13,7 +13,7 @@ import anyio.lowlevel
 import pytest
 from structlog.testing import capture_logs
 
-from contenthubd.domain.errors import DatabaseUnavailable, StateDirectoryError
+from contenthubd.domain.errors import DatabaseUnavailable, StateDirectoryError, StateDirectoryTaken
 from contenthubd.ports.stage import Stage
 from contenthubd.runtime import lifecycle
 from contenthubd.runtime.clock import SystemClock
@@ -112,7 +112,7 @@ def test_a_state_directory_has_one_owner_and_keeps_its_id(tmp_path: Path) -> Non
     with lifecycle.owned(place, new_id) as first:
         assert first == new_id.hex
         with (
-            pytest.raises(StateDirectoryError, match=rf"\(process {os.getpid()}\) already uses"),
+            pytest.raises(StateDirectoryTaken, match=rf"\(process {os.getpid()}\) already uses"),
             lifecycle.owned(place, SystemClock().new_id()),
         ):
             raise AssertionError("never entered")
