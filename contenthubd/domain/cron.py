@@ -23,6 +23,13 @@ COUNTED: Final = 1500
 """Slots are counted up to here; a day has 1440 minutes, and an expression has at most one slot in each."""
 _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _REFUSED: Final = (CronSimError, AssertionError, TypeError, ValueError)  # what the library says to nonsense
+_RANGES: Final = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day-of-month": "1 to 31, or L for the last",
+    "month": "1 to 12, or JAN to DEC",
+    "day-of-week": "0 to 7, or SUN to SAT",
+}
 _LIKE: Final = "Write minute, hour, day of month, month and day of week, such as '30 7 * * MON-FRI'."
 
 
@@ -37,7 +44,7 @@ class Cron:
         try:
             first = next(self.after(_ANY_TIME), None)
         except _REFUSED as fault:
-            raise _refused(expression, f"{str(fault) or 'A field cannot be read'}.") from None
+            raise _refused(expression, _why(fault)) from None
         if first is None:
             raise _refused(expression, "No such day ever comes.")
 
@@ -91,6 +98,14 @@ def zone(name: str) -> ZoneInfo:
             why="Time zones have names such as UTC, Europe/Berlin or Asia/Shanghai.",
             fix=f"Did you mean {near[0]!r}?" if near else "",
         ) from None
+
+
+def _why(fault: Exception) -> str:
+    """The library names the field and nothing more."""
+    field = str(fault).removeprefix("Bad ")
+    if field not in _RANGES:
+        return f"{fault}." if str(fault) else "A field cannot be read."
+    return f"The {field.replace('-', ' ')} cannot be read; it goes from {_RANGES[field]}."
 
 
 def _refused(expression: str, why: str) -> InvalidInput:
