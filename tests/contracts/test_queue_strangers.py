@@ -53,6 +53,13 @@ def pair(url: str, clock: ManualClock, *, patience: float = 60, name: str = "") 
     return redis, FailoverQueue(redis, MemoryQueue(100), clock, nobody, names=names, wanted=True)
 
 
+async def serves(both: FailoverQueue, kind: str) -> None:
+    """Refilled, it gives the first place, from the queue of this kind."""
+    await both.clear()
+    await both.put(PLACES)
+    assert (await both.take(), both.in_use().kind) == (PLACES[0][0], kind)
+
+
 @pytest.mark.parametrize(
     "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+\xff\xfe\r\n" * 8, b":abc\r\n" * 8, b"$abc\r\n" * 8, b""]
 )
@@ -62,9 +69,7 @@ async def test_whoever_does_not_speak_redis_is_one_that_does_not_serve(reply: by
         for call in (redis.ping, redis.take, redis.count, redis.clear, lambda: redis.put(PLACES)):
             with pytest.raises(Unavailable, match="cannot be used"):
                 await call()
-        await both.clear()
-        await both.put(PLACES)
-        assert (await both.take(), both.in_use().kind) == (PLACES[0][0], "memory")
+        await serves(both, "memory")
         await redis.close()
 
 
@@ -79,9 +84,7 @@ async def test_somebody_elses_member_among_our_ids_costs_one_change_over_and_no_
         assert (both.in_use().kind, both.in_use().degraded) == ("memory", True)
         clock.advance(EVERY.total_seconds())
         await both.check()
-        await both.clear()
-        await both.put(PLACES)
-        assert (await both.take(), both.in_use().kind) == (PLACES[0][0], "redis")
+        await serves(both, "redis")
     await redis.close()
 
 
@@ -95,9 +98,7 @@ async def test_somebody_elses_value_at_our_name_is_removed_and_not_stumbled_over
         assert "WRONGTYPE" in both.in_use().why
         clock.advance(EVERY.total_seconds())
         await both.check()
-        await both.clear()
-        await both.put(PLACES)
-        assert (await both.take(), both.in_use().kind) == (PLACES[0][0], "redis")
+        await serves(both, "redis")
     await redis.close()
 
 
@@ -110,9 +111,7 @@ def test_an_address_whose_options_make_no_sense_is_refused_at_the_start(options:
 
 async def test_an_address_cannot_change_how_replies_are_read(valkey: Valkey) -> None:
     redis, both = pair(f"{valkey.url}/0?protocol=3&decode_responses=&socket_timeout=0.000001", ManualClock())
-    await both.clear()
-    await both.put(PLACES)
-    assert (await both.take(), both.in_use().kind) == (PLACES[0][0], "redis")
+    await serves(both, "redis")
     await redis.close()
 
 

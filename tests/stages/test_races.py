@@ -36,6 +36,15 @@ async def test_a_task_that_is_cancelled_between_its_claim_and_its_start_keeps_no
     assert house.slots.used == 0
 
 
+async def rescued_in_two_tries(heir: House, going: Going) -> None:
+    """The database goes away in the middle of the first."""
+    with pytest.raises(DatabaseUnavailable):
+        await heir.rescue.tick()
+    going.away = False
+    await heir.rescue.tick()
+    await heir.rescue.tick()
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 async def test_a_claim_that_nobody_began_costs_nothing_even_if_its_rescue_needs_two_tries(
     house: House, mode: Mode
@@ -51,11 +60,7 @@ async def test_a_claim_that_nobody_began_costs_nothing_even_if_its_rescue_needs_
     [task] = await going.claim(ids, run_as=both, slots=5, lease=lease, now=daemon.clock.now())
     daemon.clock.advance(LEASE.total_seconds() + 1)
     await daemon.beat()
-    with pytest.raises(DatabaseUnavailable):
-        await daemon.rescue.tick()
-    going.away = False
-    await daemon.rescue.tick()
-    await daemon.rescue.tick()
+    await rescued_in_two_tries(daemon, going)
     now = await daemon.now(task)
     assert (now.state, now.retry_count, now.deaths) == (TaskState.PENDING, 0, 0)
 
@@ -65,11 +70,7 @@ async def test_what_another_daemon_left_still_counts_as_its_death_at_the_second_
     going = Going(house.database)
     heir = House(house.database, house.clock, house.creator, run="second", tasks=going)
     await heir.beat()
-    with pytest.raises(DatabaseUnavailable):
-        await heir.rescue.tick()
-    going.away = False
-    await heir.rescue.tick()
-    await heir.rescue.tick()
+    await rescued_in_two_tries(heir, going)
     now = await heir.now(task)
     assert (now.state, now.retry_count, now.deaths) == (TaskState.RETRYING, 1, 1)
 
