@@ -47,7 +47,7 @@ class PreviewQuery(Refusing):
 
 
 class ScheduleView(Telling):
-    """A schedule. ``next_at`` is null while it is paused."""
+    """A schedule. ``next_at`` is null while it is paused, or its time zone is not known on the daemon's machine."""
 
     name: str
     account: str

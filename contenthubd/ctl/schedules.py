@@ -104,8 +104,9 @@ def _show(schedule: dict[str, Any], output: Output) -> None:
 
 
 def _row(schedule: dict[str, Any]) -> tuple[str, ...]:
-    return (schedule["name"], schedule["account"], schedule["cron"], schedule["time_zone"],
-            _minute(schedule["next_at"]) or "paused", schedule["request"]["topic"])  # fmt: skip
+    upcoming = _minute(schedule["next_at"]) or ("paused" if schedule["paused_at"] else "zone unknown")
+    return (schedule["name"], schedule["account"], schedule["cron"], schedule["time_zone"], upcoming,
+            schedule["request"]["topic"])  # fmt: skip
 
 
 def _firing(firing: dict[str, Any]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The desk for schedules."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Final
@@ -91,8 +92,9 @@ class ScheduleDesk:
 
     def _view(self, schedule: Schedule) -> wire_schedules.ScheduleView:
         next_at = None
-        if schedule.paused_at is None:
-            next_at = schedule.times().next(max(self._clock.now(), schedule.checked_until))
+        with suppress(InvalidInput):  # a time zone this machine does not know: it does not fire, but can be seen
+            if schedule.paused_at is None:
+                next_at = schedule.times().next(max(self._clock.now(), schedule.checked_until))
         told = {name: value for name, value in asdict(schedule).items() if name not in ("schedule_id", "due_at")}
         return msgspec.convert(shown({**told, "next_at": next_at}), wire_schedules.ScheduleView)
 

@@ -115,7 +115,7 @@ async def test_a_second_daemon_on_the_same_state_directory_is_refused(start_daem
     await second.start(ready=False)
     assert second.process is not None
 
-    assert await second.process.wait() == 1
+    assert await second.process.wait() == 6
 
     told = second.log_path.read_text(encoding="utf-8")
     assert "already uses the state directory" in told

@@ -123,8 +123,14 @@ async def test_a_named_server_that_is_restarted_costs_no_task_a_try(state_dir: P
     assert [task["retry_count"] for task in tasks] == [0] * 8
 
 
+async def noticed(daemon: RunningDaemon) -> bool:
+    """Whether a stage has told that it failed."""
+    return "stage_failed" in told(daemon)
+
+
 async def test_a_long_absence_makes_few_lines_and_no_end(state_dir: Path, server: Server) -> None:
-    async with simulated(state_dir, server.url) as daemon:
+    brief = {"lease_seconds": 3}  # so that a stage notices soon
+    async with simulated(state_dir, server.url, tasks=brief, database={"command_timeout_seconds": 1}) as daemon:
         await daemon.account()
         await daemon.submit("one", "two")
         await daemon.until(lambda: all_completed(daemon))
@@ -135,6 +141,7 @@ async def test_a_long_absence_makes_few_lines_and_no_end(state_dir: Path, server
             with pytest.raises(Refused) as refused:
                 await daemon.submit("while it is away")
             assert refused.value.problem["code"] == "database_unavailable"
+        await daemon.until(lambda: noticed(daemon))
         new = told(daemon) - before
         await server.start()
         await daemon.until(lambda: reachable(daemon, True))

@@ -44,7 +44,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "creator": {"command_timeout_seconds": 3, "abandon_seconds": 4},
     "daemon": {"stop_grace_seconds": 1},
 }  # fmt: skip
-AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """Ways in which our own side door to PostgreSQL fails while it is being mistreated."""
 
 

@@ -4,13 +4,15 @@ import asyncio
 import gzip
 import stat
 import tarfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 
 import msgspec
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contenthubd.adapters.postgres import archive
 from contenthubd.adapters.postgres.backup import backup
@@ -18,7 +20,7 @@ from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import NEWEST, version
 from contenthubd.adapters.postgres.restore import restore
 from contenthubd.adapters.postgres.validate import validate
-from contenthubd.domain.errors import Conflict, ContentHubError, InvalidInput, StateDirectoryError
+from contenthubd.domain.errors import Conflict, ContentHubError, DatabaseUnavailable, InvalidInput, StateDirectoryError
 from tests.clock import NOON
 from tests.conftest import MakeDatabase
 from tests.contracts.rows import everything, fill
@@ -89,6 +91,7 @@ async def test_a_backup_gives_back_the_same_rows_and_images(place: Place) -> Non
     before, after = await everything(place.source), await everything(place.target)
     assert (len(before.rows.pop("instance")), len(after.rows.pop("instance"))) == (1, 1)
     assert await place.target.rows(text("SELECT 1 FROM instance WHERE seen_until > now()")) == []
+    assert [len(rows.rows.pop("schedule")) for rows in (before, after)] == [1, 1], "see the test of its times"
     old_id, new_id = before.rows.pop("installation"), after.rows.pop("installation")
     assert after == before
     assert old_id != new_id
@@ -254,7 +257,18 @@ def _climbing(place: Place) -> None:
     place.write({**content, archive.MANIFEST: msgspec.json.encode(manifest)})
 
 
-@pytest.mark.parametrize("damage", [_cut, _flipped, _short, _foreign, _plain, _climbing])
+def _doubled(place: Place) -> None:
+    """An altered part first, and the true one behind it."""
+    content = place.content()
+    manifest = content.pop(archive.MANIFEST)
+    with tarfile.open(place.file, "w:gz") as tar:
+        for name, data in [("tables/task", b""), *content.items(), (archive.MANIFEST, manifest)]:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, BytesIO(data))
+
+
+@pytest.mark.parametrize("damage", [_cut, _flipped, _short, _foreign, _plain, _climbing, _doubled])
 async def test_a_damaged_backup_changes_nothing(place: Place, damage: Callable[[Place], None]) -> None:
     await place.backup()
     damage(place)
@@ -276,6 +290,46 @@ async def test_a_backup_of_a_newer_version_is_refused(place: Place, key: str, va
     assert caught.value.why
     assert caught.value.fix
     assert await version(place.target) is None
+
+
+async def test_schedules_go_on_from_the_moment_of_the_restore(place: Place) -> None:
+    """Their slots since the backup have fired, as far as anybody knows."""
+    for insertion in NEWER_ROWS:
+        await place.source.changed(text(insertion))
+    await place.source.changed(text("UPDATE schedule SET checked_until = now() - interval '7 days', due_at = now()"))
+    await place.backup()
+    await place.restore()
+    least = text("SELECT least(checked_until, due_at) > now() - interval '1 hour' FROM schedule")
+    assert [tuple(row) for row in await place.target.rows(least)] == [(True,)]
+
+
+async def test_an_image_that_was_damaged_is_healed(place: Place) -> None:
+    await place.backup()
+    await place.restore()
+    [image] = [path for path in place.restored.rglob("*") if path.is_file()]
+    image.write_bytes(b"")
+    await place.restore(replace=True)
+    assert files(place.restored) == files(place.images)
+
+
+async def test_a_commit_whose_answer_is_lost_takes_no_image_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    await place.backup()
+    transaction = place.target.transaction
+
+    @asynccontextmanager
+    async def answerless() -> AsyncIterator[AsyncConnection]:
+        async with transaction() as connection:
+            yield connection
+        if files(place.restored):
+            raise DatabaseUnavailable("PostgreSQL does not answer.")
+
+    monkeypatch.setattr(place.target, "transaction", answerless)
+    with pytest.raises(DatabaseUnavailable):
+        await place.restore()
+    monkeypatch.undo()
+    assert files(place.restored) == files(place.images)
+    wrong = [check.name for check in (await validate(place.target, place.restored)).checks if check.count]
+    assert wrong == []
 
 
 async def test_a_restore_that_fails_in_the_middle_changes_nothing(

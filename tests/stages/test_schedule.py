@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from contenthubd.adapters.postgres.engine import Database
+from contenthubd.desk.schedules import ScheduleDesk
 from contenthubd.domain.cron import Cron
 from contenthubd.domain.errors import Conflict, InvalidInput, NotFound
 from contenthubd.domain.request import Request
@@ -269,6 +270,11 @@ async def test_a_time_zone_this_machine_does_not_know_stops_only_its_own_schedul
     house.clock.advance(minutes=5)
     await worked_off(house)
     assert await told(house, other) == [("5", 1, None)]
+    desk = ScheduleDesk(house.schedules, house.accounts, house.clock)
+    assert [(view.name, view.next_at is None) for view in await desk.schedules(None)] == [
+        ("lost", True),
+        ("other", False),
+    ]
     await house.value("UPDATE schedule SET time_zone = 'UTC' WHERE name = 'lost' RETURNING 1")
     house.clock.advance(minutes=1)
     await worked_off(house)

@@ -118,7 +118,7 @@ def created(path: Path, *, force: bool) -> Iterator[Writer]:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as fault:
         raise unwritable(path, fault) from fault
     finally:
@@ -174,6 +174,8 @@ def checked(path: Path, newest: str) -> Manifest:
     content = b""
     with _readable(path):
         for name, member in members(path):
+            if name in sums or (name == MANIFEST and content):
+                raise _damaged(path, f"It holds {name} twice.")
             if name == MANIFEST:
                 content = member.read()
                 continue
@@ -187,8 +189,6 @@ def checked(path: Path, newest: str) -> Manifest:
             name for name in {*sums, *manifest.checksums} if sums.get(name) != manifest.checksums.get(name)
         )
         raise _damaged(path, f"These parts are not what was written: {', '.join(differing[:5])}.")
-    if not all(_NAME.fullmatch(name) for name in sums):
-        raise _damaged(path, "It holds parts that no backup has.")
     return manifest
 
 
@@ -199,6 +199,8 @@ def members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
             member = tar.extractfile(entry)
             if member is None:
                 raise _damaged(path, f"{entry.name!r} is not a file.")
+            if entry.name != MANIFEST and not _NAME.fullmatch(entry.name):
+                raise _damaged(path, f"No backup has a part {entry.name!r}.")
             yield entry.name, member
 
 
@@ -241,7 +243,8 @@ def _damaged(path: Path, why: str) -> InvalidInput:
     return InvalidInput(f"{path} is no whole backup.", why=why, fix="Restore another one; nothing was changed.")
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Put the names in a folder onto the disk. OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

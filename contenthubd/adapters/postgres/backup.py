@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from contenthubd import __version__
 from contenthubd.adapters.postgres import archive, catalog
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.adapters.postgres.migrate import NEWEST, version
+from contenthubd.adapters.postgres.migrate import NEWEST, version_seen
 from contenthubd.adapters.postgres.prune import PRUNING_LOCK
 from contenthubd.domain.errors import StateDirectoryError
 
@@ -29,17 +29,11 @@ log = structlog.get_logger(__name__)
 
 async def backup(database: Database, images: Path, path: Path, now: datetime, *, force: bool) -> archive.Manifest:
     """Write all rows and images to ``path``. Conflict, StateDirectoryError or DatabaseUnavailable: no file is left."""
-    found = await version(database)
-    if found is None or found > NEWEST:
-        raise StateDirectoryError(
-            "There is nothing here that this contenthubd could back up.",
-            why="The database has no tables of ours." if found is None else f"Its tables have version {found}.",
-            fix="Check --state-dir and database.url." if found is None else "Use the contenthubd that made them.",
-        )
     with archive.created(path, force=force) as file:
         async with database.transaction() as lock, database.transaction() as rows:
             await lock.execute(_NO_PRUNING)
             await rows.execute(_ONE_MOMENT)
+            found = _ours(await version_seen(rows))
             tables = [await _table(rows, file, path.parent, name, columns) for name, columns in await _all(rows)]
             kept, missing = await _images(rows, file, images)
             manifest = archive.Manifest(
@@ -55,6 +49,17 @@ async def backup(database: Database, images: Path, path: Path, now: datetime, *,
             )
         file.finish(manifest)
     return manifest
+
+
+def _ours(found: str | None) -> str:
+    """The version of tables that can be backed up. StateDirectoryError."""
+    if found is None or found > NEWEST:
+        raise StateDirectoryError(
+            "There is nothing here that this contenthubd could back up.",
+            why="The database has no tables of ours." if found is None else f"Its tables have version {found}.",
+            fix="Check --state-dir and database.url." if found is None else "Use the contenthubd that made them.",
+        )
+    return found
 
 
 async def _all(rows: AsyncConnection) -> list[tuple[str, tuple[str, ...]]]:

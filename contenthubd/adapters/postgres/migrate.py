@@ -26,11 +26,16 @@ _NUMBER = text("SELECT version_num FROM alembic_version")
 
 async def version(database: Database) -> str | None:
     """The version of the tables, None for an empty database."""
-    made = await database.first(_VERSION)
-    if made is None or not made.made:
+    async with database.transaction() as connection:
+        return await version_seen(connection)
+
+
+async def version_seen(connection: AsyncConnection) -> str | None:
+    """The version of the tables as this transaction sees them, None for an empty database."""
+    if not (await connection.execute(_VERSION)).scalar_one():
         return None
-    row = await database.first(_NUMBER)
-    return str(row.version_num) if row else None
+    found = (await connection.execute(_NUMBER)).scalar()
+    return None if found is None else str(found)
 
 
 async def upgrade(database: Database) -> bool:
@@ -46,8 +51,7 @@ async def upgrade(database: Database) -> bool:
         )
     async with database.transaction() as connection:
         await locked(connection)
-        made = (await connection.execute(_VERSION)).scalar_one()
-        if made and (await connection.execute(_NUMBER)).scalar() == NEWEST:
+        if await version_seen(connection) == NEWEST:
             return False  # another daemon has done it while we waited
         await connection.run_sync(bring_to, "head")
     return True

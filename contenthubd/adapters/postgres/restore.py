@@ -1,12 +1,15 @@
 """Bringing a backup back: one transaction for the tables, all or nothing, and the images beside it.
 
-Images are put in place before the commit. A crash then leaves at worst files that no row tells of; they harm nothing,
-and the same restore started again finds them in place. The tables are made as they were when the backup was made,
+Images are put in place before the commit, and taken back only while it is not under way: a commit whose answer is lost
+may have come about. So a crash leaves at worst files that no row tells of; they harm nothing, and the same restore
+started again finds them in place. The tables are made as they were when the backup was made,
 filled, and only then brought to the newest version, by the same migrations that a daemon would run. The database gets
 a new id: what was kept elsewhere under the old one belongs to the old one. Nor does anybody use the creator instances
-yet: whoever was alive when the backup was made lives on another database.
+yet: whoever was alive when the backup was made lives on another database. Schedules go on from now: what became of
+their slots since the backup nobody knows any more, and most of them will have fired.
 """
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -31,6 +34,9 @@ _OWN_NAMES: Final = frozenset({"installation", "instance"})
 _IN_USE: Final = text("SELECT name FROM instance WHERE seen_until > now() AND state_id <> :own ORDER BY name LIMIT 1")
 _NEW_ID: Final = text("UPDATE installation SET id = gen_random_uuid()")
 _NOBODY_ALIVE: Final = text("UPDATE instance SET seen_until = least(seen_until, now())")
+_NO_SLOT_AGAIN: Final = text(
+    "UPDATE schedule SET checked_until = greatest(checked_until, now()), due_at = greatest(due_at, now())"
+)
 log = structlog.get_logger(__name__)
 
 
@@ -58,6 +64,8 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
                 await connection.run_sync(bring_to, "head")
                 await connection.execute(_NEW_ID)
                 await connection.execute(_NOBODY_ALIVE)
+                await connection.execute(_NO_SLOT_AGAIN)
+                shelf.keep()
         except _MISFITS as fault:
             raise InvalidInput(
                 f"The backup {path} does not fit the tables it names.",
@@ -106,7 +114,7 @@ async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path:
         if name in entries:
             await _copied(driver, entries[name], member)
         elif name.startswith(archive.IMAGES):
-            shelf.put(name.removeprefix(archive.IMAGES), member)
+            shelf.put(name.removeprefix(archive.IMAGES), member, manifest.checksums[name])
     await _numbered(connection, manifest)
 
 
@@ -133,13 +141,13 @@ class _Shelf:
         self._kept: set[Path] = set()
         self._new: list[Path] = []
 
-    def put(self, name: str, content: IO[bytes]) -> None:
-        """One image, whole or not at all. StateDirectoryError for the disk.
+    def put(self, name: str, content: IO[bytes], checksum: str) -> None:
+        """One image, whole or not at all; one that is there and right stays. StateDirectoryError for the disk.
 
         It is said here already: within a transaction, an OSError means that the server is away.
         """
         try:
-            self._put(self._root / name, content)
+            self._put(self._root / name, content, checksum)
         except OSError as fault:
             raise StateDirectoryError(
                 f"The images cannot be put into {self._root}.",
@@ -147,10 +155,10 @@ class _Shelf:
                 fix="Make room there, let this user write there, and try again; nothing was changed.",
             ) from fault
 
-    def _put(self, target: Path, content: IO[bytes]) -> None:
-        """One that is there is the same one, for images never change."""
+    def _put(self, target: Path, content: IO[bytes], checksum: str) -> None:
         self._kept.add(target)
-        if target.is_file():
+        there = target.is_file()
+        if there and _sum(target) == checksum:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".tmp-{secrets.token_hex(8)}")
@@ -160,9 +168,15 @@ class _Shelf:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(target)
+            archive.sync(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
-        self._new.append(target)
+        if not there:
+            self._new.append(target)
+
+    def keep(self) -> None:
+        """What was put stays, whatever happens now."""
+        self._new.clear()
 
     def take_back(self) -> None:
         """Remove what was put."""
@@ -172,11 +186,19 @@ class _Shelf:
                 target.parent.rmdir()
 
     def remove_others(self) -> None:
-        """Remove what belonged to the rows that were replaced."""
+        """Remove what belonged to the rows that were replaced; what cannot be removed is told, and harms nothing."""
         for other in set(self._root.glob("*/*")) - self._kept:
-            other.unlink(missing_ok=True)
-            if not any(other.parent.iterdir()):
-                other.parent.rmdir()
+            try:
+                other.unlink(missing_ok=True)
+                if not any(other.parent.iterdir()):
+                    other.parent.rmdir()
+            except OSError as fault:
+                log.warning("image_not_removed", path=str(other), why=str(fault.strerror))
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
