@@ -27,7 +27,8 @@ async def soak(tasks: int, kept: Path | None) -> list[Mark]:
         async with place.daemon(folder, [str(program)]) as daemon:
             async for mark in Run(daemon).marks(tasks):
                 marks.append(mark)
-                print(plain(marks[-1:]), file=sys.stderr, flush=True)
+                header, row = plain(marks[-1:]).splitlines()
+                print(row if len(marks) > 1 else f"{header}\n{row}", file=sys.stderr, flush=True)
                 if kept:
                     kept.write_text(json.dumps([mark.figures for mark in marks], indent=1))
     return marks
