@@ -10,6 +10,7 @@ The full size, a million finished tasks: CONTENTHUB_FINISHED=1000000, or ``make 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -23,11 +24,15 @@ from sqlalchemy import text
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.flights import PostgresFlights
 from contenthubd.adapters.postgres.images import PostgresImages
+from contenthubd.adapters.postgres.instances import PostgresInstances
 from contenthubd.adapters.postgres.prune import PostgresRetention
 from contenthubd.adapters.postgres.publications import PostgresPublications
+from contenthubd.adapters.postgres.schedules import PostgresSchedules
 from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.adapters.postgres.views import PostgresViews
+from contenthubd.domain.attempt import Child
 from contenthubd.domain.content import ContentEvent, NewContent
+from contenthubd.domain.publication import PublicationEvent
 from contenthubd.domain.task import Mode, NewTask, TaskEvent, TaskState
 from contenthubd.ports.tasks import Fact, Lease, NewBatch, Settlement
 from contenthubd.ports.views import Listing
@@ -40,6 +45,7 @@ FINISHED: Final = int(os.environ.get("CONTENTHUB_FINISHED", "100000"))
 WAITING: Final = FINISHED // 10
 SHORT: Final = 10_000
 LEASE: Final = Lease(owner="0/run", until=NOON + timedelta(seconds=30), instance="main")
+CHILD: Final = Child(pid=1, started=1, boot_id="boot")
 SLACK: Final = 12
 """Pages a longer past may add: each index has a level or two more, and rows are joined in another order."""
 
@@ -53,6 +59,7 @@ class Past:
         self.views, self.images = PostgresViews(database), PostgresImages(database)
         self.pool = PostgresPublications(database, Path("/images"))
         self.retention = PostgresRetention(database)
+        self.instances, self.schedules = PostgresInstances(database), PostgresSchedules(database)
 
     async def remember(self) -> None:
         """Look up the rows that the statements ask for, at no cost."""
@@ -65,6 +72,10 @@ class Past:
         self.review = (await self._ids("SELECT id FROM content WHERE state = 'pending_review' LIMIT 1"))[0]
         self.batch = (await self._ids("SELECT batch_id FROM task WHERE batch_id IS NOT NULL OFFSET 500 LIMIT 1"))[0]
         self.account = (await self._ids("SELECT id FROM account WHERE name = 'account7'"))[0]
+
+        self.flight = replace((await self.flights.in_flight("main"))[0], owner="0/gone", leased_until=NOON)
+        self.image = (await self.images.due_images(NOON, 1))[0][0]
+        self.publication = (await self.pool.claim_due(NOON, 1, "0/run"))[0][0]
 
     async def _ids(self, statement: str) -> list[UUID]:
         return [row[0] for row in await self.database.rows(text(statement))]
@@ -80,9 +91,11 @@ class Past:
             for number in range(count)
         ]  # fmt: skip
 
-    def new_batch(self) -> NewBatch:
+    def new_batch(self, key: str | None = None) -> NewBatch:
         """A batch to submit."""
-        return NewBatch(batch_id=uuid_utils.compat.uuid7(), account_id=self.account, created_at=NOON)
+        return NewBatch(
+            batch_id=uuid_utils.compat.uuid7(), account_id=self.account, created_at=NOON, idempotency_key=key
+        )
 
     def settlement(self, event: TaskEvent, enters: TaskState, content: NewContent | None = None) -> Settlement:
         """What ends the attempt that is under way."""
@@ -132,6 +145,18 @@ WRITES: Final[Mapping[str, tuple[int, Ask]]] = {
     "cancel": (200, lambda past: past.tasks.cancel(past.pending[0], NOON, "me")),
     "revive": (200, lambda past: past.tasks.revive(past.failed, NOON, "me")),
     "renew": (200, lambda past: past.flights.renew("0/run", NOON, [(past.under_way, 1)])),
+    "own child": (50, lambda past: past.flights.own_child(past.under_way, 1, CHILD, "0/run")),
+    "take over": (50, lambda past: past.flights.take_over(past.flight, LEASE)),
+    "accepted late": (50, lambda past: past.flights.accepted_late(past.under_way, 1, "theirs", NOON, "0/run")),
+    "end": (50, lambda past: past.flights.end(past.under_way, 1, NOON, "dropped", "0/run")),
+    "requeued": (50, lambda past: past.flights.requeued(past.under_way, 1, NOON)),
+    "image fetched": (100, lambda past: past.images.image_fetched(past.image, "p", "image/png", 1, NOON)),
+    "image failed": (100, lambda past: past.images.image_failed(past.image, "no", NOON, NOON)),
+    "publication settled": (
+        100, lambda past: past.pool.settle_publication(past.publication, PublicationEvent.FAILED, now=NOON, error="no")
+    ),
+    "hold the instance": (100, lambda past: past.instances.hold("main", "0", AN_HOUR)),
+    "submit a batch with a key": (5000, lambda past: past.tasks.submit(past.new(100), past.new_batch("new"))),
     "publications": (3000, lambda past: past.pool.claim_due(NOON, 20, "0/run")),
     "no publications": (1000, lambda past: past.pool.claim_due(NOON - timedelta(days=9999), 20, "0/run")),
     "release stale": (20, lambda past: past.pool.release_stale("0", "")),
@@ -153,6 +178,8 @@ READS: Final[Mapping[str, tuple[int, Ask]]] = {
     "expired": (
         60, lambda past: past.flights.expired(NOON, "0", LEASE, held=[(past.under_way, 1)], after=None, limit=100)
     ),
+    "lost instances": (20, lambda past: past.instances.lost("main", AN_HOUR)),
+    "due schedules": (20, lambda past: past.schedules.due(NOON, 50)),
     "durations": (120, lambda past: past.flights.durations(50)),
     "due images": (200, lambda past: past.images.due_images(NOON, 20)),
     "no due images": (50, lambda past: past.images.due_images(NOON - timedelta(days=9999), 20)),
