@@ -73,33 +73,33 @@ async def test_whoever_does_not_speak_redis_is_one_that_does_not_serve(reply: by
         await redis.close()
 
 
-async def test_somebody_elses_member_among_our_ids_costs_one_change_over_and_no_id(valkey: Valkey) -> None:
+@asynccontextmanager
+async def beside_a_stranger(valkey: Valkey) -> AsyncIterator[tuple[Redis, FailoverQueue]]:
+    """Somebody else who writes at our name, and our queue; what was changed over comes back and serves afterwards."""
     clock = ManualClock()
     redis, both = pair(valkey.url, clock, name=NAME)
+    await both.clear()
     async with Redis.from_url(valkey.url) as other:
-        await both.clear()
+        yield other, both
+    clock.advance(EVERY.total_seconds())
+    await both.check()
+    await serves(both, "redis")
+    await redis.close()
+
+
+async def test_somebody_elses_member_among_our_ids_costs_one_change_over_and_no_id(valkey: Valkey) -> None:
+    async with beside_a_stranger(valkey) as (other, both):
         await both.put(PLACES)
         await other.zadd(KEY, {"not an id": 0})
         assert await both.take() is None
         assert (both.in_use().kind, both.in_use().degraded) == ("memory", True)
-        clock.advance(EVERY.total_seconds())
-        await both.check()
-        await serves(both, "redis")
-    await redis.close()
 
 
 async def test_somebody_elses_value_at_our_name_is_removed_and_not_stumbled_over_for_ever(valkey: Valkey) -> None:
-    clock = ManualClock()
-    redis, both = pair(valkey.url, clock, name=NAME)
-    async with Redis.from_url(valkey.url) as other:
-        await both.clear()
+    async with beside_a_stranger(valkey) as (other, both):
         await other.set(KEY, "a text")
         await both.put(PLACES)
         assert "WRONGTYPE" in both.in_use().why
-        clock.advance(EVERY.total_seconds())
-        await both.check()
-        await serves(both, "redis")
-    await redis.close()
 
 
 @pytest.mark.parametrize("options", ["?db=x", "?nonsense=1", "?ssl_cert_reqs=none", "?socket_timeout=x"])

@@ -2,11 +2,11 @@
 
 Images are put in place before the commit, and taken back only while it is not under way: a commit whose answer is lost
 may have come about. So a crash leaves at worst files that no row tells of; they harm nothing, and the same restore
-started again finds them in place. The tables are made as they were when the backup was made,
-filled, and only then brought to the newest version, by the same migrations that a daemon would run. The database gets
-a new id: what was kept elsewhere under the old one belongs to the old one. Nor does anybody use the creator instances
-yet: whoever was alive when the backup was made lives on another database. Schedules go on from now: what became of
-their slots since the backup nobody knows any more, and most of them will have fired.
+started again finds them in place. The tables are made as they were when the backup was made, filled, and only then
+brought to the newest version, by the same migrations that a daemon would run. The database gets a new id: what was kept
+elsewhere under the old one belongs to the old one. Nor does anybody use the creator instances yet: whoever was alive
+when the backup was made lives on another database. Schedules go on from now: what became of their slots since the
+backup nobody knows any more, and most of them will have fired.
 """
 
 import hashlib
