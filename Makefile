@@ -58,7 +58,7 @@ check: $(DEV_STAMP) ## Check style, types, imports and documents
 	@echo 'ruff format'; $(BIN)/ruff format --check --quiet . || { echo 'Not formatted; run: make format'; exit 1; }
 	@echo 'mypy';        $(BIN)/mypy --no-error-summary
 	@echo 'imports';     $(BIN)/lint-imports >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
-	@echo 'documents';   $(BIN)/python -m pytest -q --no-header tests/test_docs.py tests/test_architecture.py
+	@echo 'documents';   $(BIN)/python -m pytest -q --no-header tests/test_docs.py tests/test_english.py tests/test_architecture.py
 
 .PHONY: bench
 bench: $(DEV_STAMP) ## Measure, and print each ratio beside its target
@@ -80,7 +80,7 @@ explain: $(DEV_STAMP) ## Ask PostgreSQL for its plans over 1,000,000 finished an
 soak: $(DEV_STAMP) ## Run 100,000 tasks through one daemon; fail if anything grows (ARGS="--tasks 10000")
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-# ---------------------------------------------------------------------------------------------------------- look after
+# ---------------------------------------------------------------------------------------------------------- maintain it
 
 .PHONY: setup
 setup: $(DEV_STAMP) ## Make .venv with everything in it; quick when nothing changed

@@ -48,8 +48,8 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
     told = {
         "backup": "write all rows and images into one file, while the daemon runs or not",
-        "restore": "bring the rows and images of a backup back; no daemon may run",
-        "validate": "compare tables, rows and image files with what must hold",
+        "restore": "restore rows and images; stop every daemon first",
+        "validate": "check tables, rows and image files for consistency",
         "upgrade": "bring the tables to the newest version",
     }
     made = {

@@ -56,7 +56,7 @@ class Health:
         queue = await self.queue()
         if queue.degraded:
             what = f"The {queue.kind} queue stands in since {queue.since}. {queue.why}"
-            hint = "Nothing is lost, tasks are in PostgreSQL. Look after [queue] redis_url; it is tried all the time."
+            hint = "Nothing is lost, tasks are in PostgreSQL. Check [queue] redis_url; reconnection is automatic."
             faults.append(wire.HealthFault(part="queue", what=what, hint=hint))
         for loop in self._loops.values():
             if loop.failures and not unreachable:

@@ -239,7 +239,9 @@ def test_a_user_without_a_home_must_name_the_state_directory(monkeypatch: pytest
     monkeypatch.setattr(os, "getuid", lambda: unused)
     with pytest.raises(InvalidConfig) as caught:
         load(None, environ={})
-    assert caught.value.faults == ["daemon.state_dir must be named, because this user has no home directory."]
+    assert caught.value.faults == [
+        "daemon.state_dir is not set, and this user has no home directory; set it to an absolute path."
+    ]
     with pytest.raises(InvalidConfig, match="give an absolute path"):
         load(None, environ={"CONTENTHUBD_STATE_DIR": "~/hub"})
     assert load(None, environ={"CONTENTHUBD_STATE_DIR": "/srv/hub"}).config.state_dir == Path("/srv/hub")

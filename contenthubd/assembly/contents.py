@@ -1,4 +1,4 @@
-"""The stages that look after contents and after the house."""
+"""The stages that work on contents and on the installation."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ from contenthubd.stages.publish import Publish
 
 
 def content_ticks(base: Base, database: Database, pool: PostgresPublications, images: HttpImages) -> dict[Stage, Tick]:
-    """The stages that look after contents and after the house."""
+    """The stages that work on contents and on the installation."""
     return {
         Stage.FETCH: _fetch(base, PostgresImages(database), images).tick,
         Stage.PUBLISH: _publish(base, pool).tick,

@@ -86,7 +86,7 @@ def _dispatch(base: Base, heartbeat: Heartbeat, attempts: Attempts, submit: Subm
 
 
 def poll_of(base: Base, settle: Settle, attempts: Attempts, heartbeat: Heartbeat) -> Poll:
-    """The stage that looks after what the creator has."""
+    """The stage that follows the tasks that the creator has."""
     return Poll(
         base.tasks,
         base.flights,

@@ -98,11 +98,11 @@ def in_words(shape: inspect.Type) -> str:
         case inspect.VarTupleType():
             return _list_in_words(bare)
         case _:
-            return "a text"
+            return "a string"
 
 
 def choices(shape: inspect.Type) -> tuple[str, ...]:
-    """The words a key may hold when it holds one of a few, else nothing."""
+    """The valid values of a key that has a fixed set of them, else nothing."""
     match shape:
         case inspect.LiteralType():
             return tuple(str(value) for value in shape.values)
@@ -122,7 +122,7 @@ def _list_in_words(shape: inspect.VarTupleType) -> str:
     start = "a list of one or more" if shape.min_length else "a list (it may be empty) of"
     if isinstance(item, inspect.FloatType):
         return f"{start} numbers of {extra['unit']}, each from {item.ge:g} to {item.le:g}"
-    return f"{start} texts"
+    return f"{start} strings"
 
 
 def _key(section: str, field: structs.FieldInfo) -> Key:

@@ -36,7 +36,7 @@ class Loaded:
 
 @dataclass(slots=True)
 class Judged:
-    """What the sources came to so far: by key the value that counts and its origin; which keys hold wrong values."""
+    """The result of the sources so far: by key its value in force and its origin; which keys have invalid values."""
 
     values: dict[str, object] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=lambda: dict.fromkeys(KEYS, "default"))
@@ -71,22 +71,22 @@ RULES = (
     Rule(
         ("tasks.poll_interval_seconds", "tasks.timeout_seconds"),
         lambda config: config.tasks.poll_interval_seconds > config.tasks.timeout_seconds,
-        "the first must not be longer than the second, or a task times out before anybody looks at it",
+        "the first must not be longer than the second, or tasks time out before they are polled",
     ),
     Rule(
         ("database.command_timeout_seconds", "tasks.lease_seconds"),
         lambda config: config.database.command_timeout_seconds >= config.tasks.lease_seconds,
-        "the first must be shorter than the second, or a lease runs out while its renewal still waits",
+        "the first must be shorter than the second, or leases expire while their renewal waits",
     ),
     Rule(
         ("queue.type", "queue.redis_enabled"),
         lambda config: config.queue.type == "redis" and not config.queue.redis_enabled,
-        "the first asks for Redis, which the second switches off",
+        "the first requires Redis, the second disables it",
     ),
     Rule(
         ("queue.type", "queue.redis_url"),
         lambda config: config.queue.type == "redis" and not config.queue.redis_url,
-        "the first asks for Redis, but the second names no server",
+        "the first requires Redis, but the second is empty",
     ),
     Rule(
         ("daemon.state_dir", "creator.workdir", "publish.directory"),
@@ -108,7 +108,7 @@ def load(path: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, o
     if not files.unread:
         judged.faults.extend(_contradictions(config, judged))
     if judged.faults:
-        raise InvalidConfig(judged.faults, fix="docs/configuration.md lists every key, its range and its default.")
+        raise InvalidConfig(judged.faults, fix="docs/configuration.md lists every key with its range and default.")
     return Loaded(config=config, origins=MappingProxyType(judged.origins), files=tuple(files.files))
 
 
@@ -169,7 +169,7 @@ def _derive(judged: Judged, environ: Mapping[str, str]) -> Iterator[str]:
         values["daemon.state_dir"] = str(found or "")
         if found is None:
             wrong.add("daemon.state_dir")
-            yield "daemon.state_dir must be named, because this user has no home directory."
+            yield "daemon.state_dir is not set, and this user has no home directory; set it to an absolute path."
     if not values.get("daemon.socket") and wrong.isdisjoint(("daemon.socket", "daemon.state_dir")):
         runtime = _service_directory(environ, "RUNTIME_DIRECTORY")
         values["daemon.socket"] = str((runtime or Path(str(values["daemon.state_dir"]))) / "control.sock")
@@ -177,8 +177,8 @@ def _derive(judged: Judged, environ: Mapping[str, str]) -> Iterator[str]:
     socket = str(values.get("daemon.socket", ""))
     if (length := len(os.fsencode(socket))) > SOCKET_BYTES:
         yield (
-            f"daemon.socket = {json.dumps(plain(socket), ensure_ascii=False)} is {length} bytes long, and the path of "
-            f"a Unix socket has at most {SOCKET_BYTES}. Name a shorter one."
+            f"daemon.socket = {json.dumps(plain(socket), ensure_ascii=False)} is {length} bytes long; the path of "
+            f"a Unix socket is limited to {SOCKET_BYTES} bytes. Set a shorter one."
         )
 
 

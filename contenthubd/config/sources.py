@@ -94,7 +94,7 @@ def from_flags(flags: Mapping[str, object]) -> Gathered:
     for path, value in flags.items():
         key = KEYS.get(path)
         if key is None:
-            gathered.found.append(f"flag {printable(path)}: there is no such key.{suggest(path, KEYS)}")
+            gathered.found.append(f"flag {printable(path)}: unknown key.{suggest(path, KEYS)}")
         elif value is not None:
             gathered.found.append(Given(key, _flag_value(key, value), "flag"))
     return gathered
@@ -135,7 +135,7 @@ def _read(path: Path, gathered: Gathered) -> str | None:
         gathered.refuse(f"{path}: cannot be read ({_reason(error)}).")
         return None
     if len(data) > SIZE_LIMIT:
-        gathered.refuse(f"{path}: is larger than {SIZE_LIMIT} bytes; this is not a configuration file.")
+        gathered.refuse(f"{path}: is larger than {SIZE_LIMIT} bytes, too large for a configuration file.")
         return None
     try:
         # TOML knows both line ends; a byte order mark is left by some Windows editors.
@@ -170,15 +170,15 @@ def _add_section(name: str, content: object, path: Path, lines: Mapping[str, int
         place = _place(path, lines, f"{name}.{key_name}")
         if key is None:
             shown = printable(key_name)
-            gathered.found.append(f"{place}: there is no key {name}.{shown}.{_suggest_key(name, key_name)}")
+            gathered.found.append(f"{place}: unknown key {name}.{shown}.{_suggest_key(name, key_name)}")
         else:
             gathered.found.append(Given(key, value, f"file {place}"))
 
 
 def _unknown_section(name: str, content: object) -> str:
     if isinstance(content, dict):
-        return f"there is no section [{printable(name)}].{suggest(f'[{name}]', [f'[{known}]' for known in SECTIONS])}"
-    return f"{printable(name)} stands outside every section.{_suggest_key('', name)}"
+        return f"unknown section [{printable(name)}].{suggest(f'[{name}]', [f'[{known}]' for known in SECTIONS])}"
+    return f"{printable(name)} is not in a section.{_suggest_key('', name)}"
 
 
 def _suggest_key(section: str, name: str) -> str:

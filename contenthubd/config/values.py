@@ -22,6 +22,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _QUOTE_LIMIT = 80
+_TOML_TYPES = {"datetime": "date-time", "date": "local date", "time": "local time"}
 # Greedy up to the last @: a password that itself holds @ or / must not leak its tail.
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*@")
 _QUERY_PASSWORD = re.compile(r"([?&][a-z_]*(?:password|passwd|secret|token)=)[^&\s]*", re.IGNORECASE)
@@ -68,7 +69,9 @@ def check(key: Key, value: object, home: Path | None) -> object:
         raise InvalidInput(f"{key.path} must be {key.expected}, found {quoted(value)}.{hint}") from error
     for text in _texts(converted):
         if _CONTROL.search(text):
-            raise InvalidInput(f"{key.path} must not hold control characters such as line ends, found {quoted(text)}.")
+            raise InvalidInput(
+                f"{key.path} must not contain control characters such as line breaks, found {quoted(text)}."
+            )
     further = _FURTHER.get(key.check)
     return further(key, converted, home) if further else converted
 
@@ -77,7 +80,7 @@ def quoted(value: object) -> str:
     """A found value in words a person recognises, without passwords and without its tail when it is long."""
     match value:
         case str():
-            return f"the text {_shortened(json.dumps(masked(value), ensure_ascii=False))}"
+            return _shortened(json.dumps(masked(value), ensure_ascii=False))
         case bool() | int() | float():
             return _shortened(json.dumps(value) if isinstance(value, bool) else str(value))
         case list() | tuple():
@@ -85,7 +88,7 @@ def quoted(value: object) -> str:
         case dict():
             return "a table"
         case _:
-            return f"a value that TOML reads as {type(value).__name__}"
+            return f"a {_TOML_TYPES.get(type(value).__name__, type(value).__name__)}"
 
 
 def masked(text: str) -> str:
@@ -160,8 +163,8 @@ def _command(key: Key, value: object, home: Path | None) -> object:
         return value
     if not program.startswith(("/", "~/")):
         raise InvalidInput(
-            f"{key.path} must begin with a program's name or its absolute path, found {quoted(program)}, "
-            "a path that depends on the current directory."
+            f"{key.path} must begin with a program name or an absolute path, found {quoted(program)}, "
+            "which is relative to the current directory."
         )
     return (_absolute(key, program, home), *value[1:])
 
@@ -176,23 +179,23 @@ def _url(key: Key, value: object, home: Path | None) -> object:
     except ValueError:
         # Python's own message may quote a piece of the password, so neither it nor its chain is told.
         raise InvalidInput(
-            f"{key.path} must be {key.expected}; the host or port in {quoted(text)} cannot be read. "
+            f"{key.path} must be {key.expected}; the host or port in {quoted(text)} is invalid. "
             "In a password write / @ : and # as %2F %40 %3A and %23."
         ) from None
     if parts.scheme not in _URL_SCHEMES[key.check] or "://" not in text:
         raise InvalidInput(f"{key.path} must be {key.expected}, found {quoted(text)}.")
     if port == 0:
-        raise InvalidInput(f"{key.path} names port 0, which no server listens on, in {quoted(text)}.")
+        raise InvalidInput(f"{key.path} has the invalid port 0: {quoted(text)}.")
     return _with_place(key, text, parts.scheme, bool(parts.hostname), parts.path)
 
 
 def _with_place(key: Key, text: str, scheme: str, has_host: bool, path: str) -> str:
     """Refuse an address that says how but not where: no host, or for a socket no path."""
     if scheme == "unix" and path in ("", "/"):
-        raise InvalidInput(f"{key.path} names no socket: write unix:///path/to/redis.sock, found {quoted(text)}.")
+        raise InvalidInput(f"{key.path} has no socket path: write unix:///path/to/redis.sock, found {quoted(text)}.")
     # PostgreSQL takes its host from ?host=… (a socket directory) or from its own default, so none is needed here.
     if scheme not in ("unix", "postgresql", "postgresql+asyncpg") and not has_host:
-        raise InvalidInput(f"{key.path} names no host: write {scheme}://host:port, found {quoted(text)}.")
+        raise InvalidInput(f"{key.path} has no host: write {scheme}://host:port, found {quoted(text)}.")
     return text
 
 

@@ -21,7 +21,7 @@ def pattern(text: str) -> str:
         return fragment
     raise InvalidInput(
         f"{text[:60]!r} is not an id.",
-        why=f"It takes {MIN_LENGTH} to 32 of the digits 0-9 and a-f, from an id's beginning or end, dashes aside.",
+        why=f"Give {MIN_LENGTH}–32 hex digits from the start or the end of the id; dashes are optional.",
         fix="List ids with: contenthubctl task list",
     )
 

@@ -105,7 +105,7 @@ async def errors_as_problems(request: web.Request, handler: Handler) -> web.Stre
         raise
     except Exception as fault:  # one request must not be answered with silence; told with its traceback
         log.error("request_failed", method=request.method, path=request.path[:200], exc_info=fault)
-        what = "contenthubd failed over this request; that is a fault of its own."
+        what = "contenthubd hit an internal error while answering this request."
         fix = "Report it with what the daemon's log says at request_failed. Nothing else is affected."
         return _problem(500, "internal_error", what, type(fault).__name__, fix)
 
@@ -166,7 +166,7 @@ def _suggestion(message: str, kind: type[wire.Refusing], field: str) -> str:
     nested = wire.TopicRequest.__struct_fields__ if kind in (wire.SubmitRequest, wire_schedules.NewSchedule) else ()
     known = [*kind.__struct_fields__, *nested]
     near = get_close_matches(unknown.group(1), known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
+    return f"Did you mean {near[0]!r}?" if near else f"Valid values: {', '.join(known)}."
 
 
 def _gathered(given: MultiMapping[str], kind: type[wire.Refusing]) -> dict[str, Any]:

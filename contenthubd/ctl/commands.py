@@ -106,13 +106,15 @@ def _order(parser: Parser) -> None:
     """What both ways of submitting share; in a batch a line's own value wins."""
     parser.add_argument("--account", required=True, help="the account to write for")
     _wishes(parser)
-    parser.add_argument("--idempotency-key", metavar="KEY", help="sent again with the same key, nothing is made twice")
+    parser.add_argument(
+        "--idempotency-key", metavar="KEY", help="repeating the command with the same KEY creates nothing new"
+    )
 
 
 def _wishes(parser: Parser) -> None:
     """What is asked for besides the topic."""
     parser.add_argument("--keywords", metavar="A,B", help="separated by commas")
-    parser.add_argument("--requirements", metavar="TEXT", help="further wishes, in words")
+    parser.add_argument("--requirements", metavar="TEXT", help="further instructions, as text")
     parser.add_argument("--category", help="the kind of article")
     parser.add_argument("--tone", help="instead of the account's")
     parser.add_argument("--audience", help="instead of the account's")
@@ -121,7 +123,9 @@ def _wishes(parser: Parser) -> None:
     parser.add_argument("--priority", type=int, metavar="1..10", help="1 is first (default: 5)")
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--async", dest="mode", action="store_const", const="async", help="by the creator's worker")
-    modes.add_argument("--sync", dest="mode", action="store_const", const="sync", help="by a command of our own")
+    modes.add_argument(
+        "--sync", dest="mode", action="store_const", const="sync", help="in a child process of the daemon"
+    )
     switch(parser, "auto-approve", "publish without a person's approval (default: as the account says)")
     parser.add_argument("--max-retries", type=int, metavar="N", help="tries after the first (default: 3)")
     parser.add_argument("--timeout-seconds", type=float, metavar="S", help="of one attempt (default: 1800)")
@@ -141,7 +145,7 @@ def _filters(parser: Parser, states: tuple[str, ...]) -> None:
     parser.add_argument("--account", help="only this account's")
     parser.add_argument("--batch", metavar="ID", help="only this batch's; `last` is the newest")
     parser.add_argument("--since", type=seconds, metavar="TIME", help="only those made in the last 90s, 15m, 24h, 7d")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="maximum number to show (default: 50)")
 
 
 def _cancel(verbs: Group, name: str) -> None:
@@ -191,15 +195,17 @@ def _account_create(verbs: Group, name: str) -> None:
     create = verbs.command(name, "accounts:create", "Make an account: a place you write for, with defaults.",
                            ("account create studio",
                             'account create studio --tone friendly --no-auto-approve --if-missing'))  # fmt: skip
-    create.add_argument("name", metavar="NAME", help="small letters, digits, '.', '_' and '-'")
+    create.add_argument("name", metavar="NAME", help="lowercase letters, digits, '.', '_' and '-'")
     create.add_argument("--title", default="", help="the name people see")
     modes = create.add_mutually_exclusive_group()
     modes.add_argument("--async", dest="mode", action="store_const", const="async", help="by the creator's worker")
-    modes.add_argument("--sync", dest="mode", action="store_const", const="sync", help="by a command of our own")
+    modes.add_argument(
+        "--sync", dest="mode", action="store_const", const="sync", help="in a child process of the daemon"
+    )
     switch(create, "auto-approve", "publish without a person's approval (default: as configured)")
     create.add_argument("--tone", default="", help="of its articles")
     create.add_argument("--audience", default="", help="who reads them")
-    create.add_argument("--requirements", default="", metavar="TEXT", help="wishes that hold for every article")
+    create.add_argument("--requirements", default="", metavar="TEXT", help="instructions for every article")
     create.add_argument("--if-missing", action="store_true", help="no error if it is there already")
 
 
@@ -240,9 +246,9 @@ def _database(verbs: Group, name: str) -> None:
     told = {
         "backup": ("Write all rows and images into one file, while the daemon runs or not.",
                    ("db backup monday.tar.gz", "db backup --force latest.tar.gz")),
-        "restore": ("Bring the rows and images of a backup back; no daemon may run.",
+        "restore": ("Restore rows and images; stop every daemon first.",
                     ("db restore monday.tar.gz", "db restore --replace monday.tar.gz")),
-        "validate": ("Compare tables, rows and image files with what must hold.",
+        "validate": ("Check tables, rows and image files for consistency.",
                      ("db validate", "db validate --state-dir /var/lib/contenthubd")),
         "upgrade": ("Bring the tables to the newest version.",
                     ("db upgrade", "db upgrade --config /etc/contenthubd/config.toml")),

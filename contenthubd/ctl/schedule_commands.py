@@ -31,7 +31,7 @@ def _create(verbs: Group, wishes: Wishes) -> None:
                            ('schedule create daily --account studio --cron "30 7 * * *" --topic "News of {date}"',
                             'schedule create tea --account studio --cron "0 9 * * MON" --topic Tea --overlap',
                             ))  # fmt: skip
-    create.add_argument("name", metavar="NAME", help="small letters, digits, '.', '_' and '-'")
+    create.add_argument("name", metavar="NAME", help="lowercase letters, digits, '.', '_' and '-'")
     _times(create, required=True)
     create.add_argument("--topic", required=True, help="what to write about; {date} becomes the day, 2026-01-31")
     create.add_argument("--catch-up", choices=CATCH_UP, default="once",
@@ -63,10 +63,10 @@ def _preview(verbs: Group) -> None:
 
 
 def _history(verbs: Group) -> None:
-    history = verbs.command("history", "schedules:history", "List what its times came to, newest first.",
+    history = verbs.command("history", "schedules:history", "List past runs, newest first.",
                             ("schedule history daily", "schedule history daily --limit 200 -o jsonl"))  # fmt: skip
     history.add_argument("name", metavar="NAME", help="the schedule's name")
-    history.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)")
+    history.add_argument("--limit", type=int, default=50, metavar="N", help="maximum number to show (default: 50)")
 
 
 def _one(verbs: Group, name: str) -> None:
@@ -76,7 +76,7 @@ def _one(verbs: Group, name: str) -> None:
 
 
 def _several(verbs: Group, name: str) -> None:
-    text = {"pause": "Pause schedules: their times pass without a task.",
+    text = {"pause": "Pause schedules; due runs are skipped.",
             "resume": "Resume paused schedules with their next time.",
             "delete": "Delete schedules and their history; their tasks stay."}[name]  # fmt: skip
     several = verbs.command(name, f"schedules:{name}", text,

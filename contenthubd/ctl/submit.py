@@ -84,7 +84,7 @@ def _all_or_none(args: Namespace, read: Any, client: Client) -> dict[str, Any]:
     raise Failure(
         f"Nothing was submitted: {len(faults)} fault{'s' * (len(faults) > 1)} in {args.file}.",
         faults=[(None, _told(fault)) for fault in sorted(faults)], exit_code=USAGE,
-        fix="Mend the lines, or leave them out with --skip-bad.",
+        fix="Fix these lines, or skip them with --skip-bad.",
     )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def _skipping(args: Namespace, read: Any, client: Client, output: Output) -> dic
     raise Failure(
         f"Nothing was submitted: no line of {args.file} is acceptable.",
         faults=[(None, _told(fault)) for fault in sorted(skipped)],
-        fix="Mend the lines.", exit_code=USAGE,
+        fix="Fix these lines.", exit_code=USAGE,
     )  # fmt: skip
 
 

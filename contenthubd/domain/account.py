@@ -34,6 +34,6 @@ def check_account_name(name: str) -> str:
         return name
     raise InvalidInput(
         f"{name[:80]!r} cannot be an account's name.",
-        why="A name has 1 to 63 small letters, digits, '.', '_' and '-', and begins with a letter or digit.",
+        why="A name has 1 to 63 lowercase letters, digits, '.', '_' and '-', and begins with a letter or digit.",
         fix="Put the name people see into --title.",
     )

@@ -46,7 +46,7 @@ class Cron:
         except _REFUSED as fault:
             raise _refused(expression, _why(fault)) from None
         if first is None:
-            raise _refused(expression, "No such day ever comes.")
+            raise _refused(expression, "It never matches a date.")
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """Every slot later than ``moment``, in order; ends only if none comes for 50 years."""

@@ -106,7 +106,9 @@ def _topic_faults(topic: str) -> list[str]:
     if len(topic) > MAX_TOPIC_CHARS:
         faults.append(f"The topic has {len(topic):,} characters; at most {MAX_TOPIC_CHARS} are possible.")
     if _LINE_BREAK.search(topic):
-        faults.append("The topic holds a line break; a topic is one line, longer wishes belong into the requirements.")
+        faults.append(
+            "The topic holds a line break; a topic is one line; put longer instructions into the requirements."
+        )
     return faults + [f"The topic {fault}" for fault in _text_faults(topic.replace("\r", ""))]
 
 

@@ -1,4 +1,4 @@
-"""Failover: look after the queue in use every other second, and write down each change of it.
+"""Failover: check the queue in use every other second, and write down each change of it.
 
 The change itself may come earlier, from whoever met a queue that does not answer; here it is noticed, and the way back
 is tried. A fact that cannot be written now is written with the next look.

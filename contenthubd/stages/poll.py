@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 
 class Poll:
-    """Looks after the attempts that the creator's worker has."""
+    """Follows the attempts that the creator's worker has."""
 
     def __init__(
         self,

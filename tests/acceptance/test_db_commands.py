@@ -104,7 +104,7 @@ async def test_the_commands_start_and_stop_the_private_server_themselves(state_d
     file.write_bytes(file.read_bytes()[:-100])
     damaged = await db(state_dir, "restore", str(file))
     assert damaged.code == 2
-    assert "is no whole backup" in damaged.err
+    assert "is not a complete backup" in damaged.err
 
 
 @pytest.fixture

@@ -272,7 +272,7 @@ def _doubled(place: Place) -> None:
 async def test_a_damaged_backup_changes_nothing(place: Place, damage: Callable[[Place], None]) -> None:
     await place.backup()
     damage(place)
-    with pytest.raises(InvalidInput, match="is no whole backup") as caught:
+    with pytest.raises(InvalidInput, match="is not a complete backup") as caught:
         await place.restore()
     assert caught.value.why
     assert await version(place.target) is None

@@ -77,7 +77,7 @@ async def test_a_schedule_is_made_shown_and_listed(studio: Studio) -> None:
         (("create", "Daily News", *DAILY), "cannot be a schedule's name"),
         (("create", "daily", *DAILY, "--topic", ""), "The topic is empty."),
         (("create", "daily", *DAILY, "--topic", "\udcff"), "--topic is not UTF-8 text."),
-        (("create", "daily", *DAILY, "--catch-up", "sometimes"), "Known are skip, once, all."),
+        (("create", "daily", *DAILY, "--catch-up", "sometimes"), "Valid values: skip, once, all."),
         (("preview",), "and not both"),
         (("preview", "daily", "--cron", "* * * * *"), "and not both"),
         (("preview", "--cron", "* * * * *", "--count", "101"), "count"),

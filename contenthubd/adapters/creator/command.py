@@ -182,7 +182,7 @@ class Commands:
     async def _end(self, process: Spawned, number: int) -> int:
         """Leave nothing of a command behind: neither its group nor what left the group nor a zombie; the exit code.
 
-        What a command left that came to its end by itself is swept now and then: looking costs as much as a spawn.
+        What a command left that ended by itself is swept now and then: looking costs as much as a spawn.
         """
         cut_short = not process.over
         kill_group(process.pid)

@@ -1,4 +1,4 @@
-"""At most so many children of the creator's command line at once, one of them kept for asking.
+"""The maximum number of children of the creator's command line at once, one of them kept for asking.
 
 Without the kept place five long articles in sync mode would block every look at the tasks the creator works on by
 itself. Who asks (list, result, status) goes before who works: asking takes half a second, working takes minutes.

@@ -1,6 +1,6 @@
 """Whose fault it was when a command did not do what it was asked: the creator's, the task's, or unclear.
 
-The creator's own words decide. What no task could have survived is a sickness (it costs nobody a try); what another
+The creator's own words decide. What no task could have survived is a sickness (tasks keep their retries); what another
 try cannot cure is a refusal; the rest is left to the caller, who knows whether the command may have had an effect.
 """
 
@@ -38,7 +38,7 @@ def sickness(ended: Ended, directory: Directory) -> Sick | None:
     variables = missing_variables(said)
     if variables is not None:
         names = ", ".join(variables) or "environment variables"
-        return Sick(ErrorKind.API_KEYS_MISSING, f"The creator misses {names}.")
+        return Sick(ErrorKind.API_KEYS_MISSING, f"{names} is not set; content-creator needs it.")
     if ended.exit_code in _SHELL_FOUND_NOTHING or any(word in said for word in _BROKEN_INSTALL):
         return Sick(ErrorKind.CREATOR_MISSING, f"The creator cannot be run: {quoted(said)}")
     if any(word in said for word in _NO_QUEUE):

@@ -116,7 +116,9 @@ class Worker:
                 return None
             case WorkerState.NO_COMMAND:
                 fix = "set [creator] worker_command, or manage_worker = false"
-                return Sick(ErrorKind.WORKER_GONE, f"The command of the creator's worker cannot be told: {fix}.")
+                return Sick(
+                    ErrorKind.WORKER_GONE, f"The command of the creator's worker could not be determined: {fix}."
+                )
         return Sick(ErrorKind.WORKER_GONE, self._last_end or "The creator's worker is not started yet.")
 
     def report(self) -> dict[str, object]:

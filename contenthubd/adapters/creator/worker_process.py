@@ -39,7 +39,7 @@ os.execvp(command[0], command)
 
 
 def find_worker(settings: CreatorSettings, env: Mapping[str, str]) -> tuple[str, ...]:
-    """The command that starts a worker, without its options; empty if it cannot be told from ``command``."""
+    """The command that starts a worker, without its options; empty if it could not be determined from ``command``."""
     if settings.worker_command:
         return settings.worker_command
     if settings.simulated:

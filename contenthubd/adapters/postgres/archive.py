@@ -105,7 +105,7 @@ def created(path: Path, *, force: bool) -> Iterator[Writer]:
     """A new backup at ``path`` once the block ends well. Conflict if one is there, StateDirectoryError for the disk."""
     if path.exists() and not force:
         raise Conflict(
-            f"{path} is there already.", why="A backup overwrites nothing.", fix="Name another file, or say --force."
+            f"{path} is there already.", why="A backup overwrites nothing.", fix="Name another file, or use --force."
         )
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -240,7 +240,7 @@ class _Versions(msgspec.Struct):
 
 
 def _damaged(path: Path, why: str) -> InvalidInput:
-    return InvalidInput(f"{path} is no whole backup.", why=why, fix="Restore another one; nothing was changed.")
+    return InvalidInput(f"{path} is not a complete backup.", why=why, fix="Restore another one; nothing was changed.")
 
 
 def sync(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What must hold between rows at every moment, whatever died: one sentence and one query each.
+"""Rules that hold between rows at every moment, whatever died: one sentence and one query each.
 
 The CHECKs and foreign keys of the tables refuse rows that cannot be meant one by one; these are the rules that span
 several rows. Each query names its offenders, one text per row, so no row means that all is well. They are asked by

@@ -94,7 +94,7 @@ async def _cleared(connection: AsyncConnection, state_id: str, *, replace: bool)
             raise Conflict(
                 f"The database is not empty: there are rows in {table}.",
                 why="A restore replaces all rows.",
-                fix="Make a backup of it if you need one, then say --replace.",
+                fix="Make a backup of it if you need one, then use --replace.",
             )
     names = ", ".join([*present, catalog.VERSION_TABLE])
     await connection.execute(text(f"DROP TABLE IF EXISTS {names}"))

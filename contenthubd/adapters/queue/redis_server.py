@@ -118,5 +118,5 @@ def unavailable(fault: Exception) -> Unavailable:
     return Unavailable(
         "The queue's Redis cannot be used.",
         why=f"{type(fault).__name__}: {told[0] if told else 'no answer in time'}",
-        fix="Look after the server at [queue] redis_url; the daemon returns to it by itself.",
+        fix="Check the server at [queue] redis_url; reconnection is automatic.",
     )
