@@ -104,7 +104,7 @@ def test_a_name_cannot_forge_a_line_of_output(write: Write) -> None:
         (b"[tasks]\nmode = '\xff'\n", ":2:9: is not valid TOML: the file must be UTF-8 text."),
         (b"x = " + b"[" * 5000, ": is not valid TOML: lists or tables are nested too deeply."),
         (b"x = " + b"9" * 5000, ": is not valid TOML: "),
-        (b"#" * (SIZE_LIMIT + 1), ": is larger than 1000000 bytes; too large for a configuration file."),
+        (b"#" * (SIZE_LIMIT + 1), ": is larger than 1000000 bytes, too large for a configuration file."),
     ],
     ids=["no value", "no value at the end", "twice", "not UTF-8", "deep", "huge number", "huge file"],
 )

@@ -50,11 +50,11 @@ class Parser(argparse.ArgumentParser):
         if wrong is None:
             raise Failure(f"{message[:1].upper()}{message[1:]}.", fix=help_fix, exit_code=USAGE)
         choices = re.findall(r"[\w./:-]+", wrong["choices"])
-        what = f"invalid value {wrong['word']!r} for {wrong['name']}."
+        what = f"Invalid value {wrong['word']!r} for {wrong['name']}."
         if wrong["name"] in ("NOUN", "VERB", "TOPIC"):
             what = f"{self.prog} has no {wrong['name'].lower()} {wrong['word']!r}."
-        raise Failure(what, why=f"Valid values: {', '.join(choices)}.", fix=_nearest(wrong["word"], choices) or help_fix,
-                      exit_code=USAGE)  # fmt: skip
+        why = f"Valid values: {', '.join(choices)}."
+        raise Failure(what, why=why, fix=_nearest(wrong["word"], choices) or help_fix, exit_code=USAGE)
 
     def options(self) -> list[str]:
         """Every option this parser knows."""

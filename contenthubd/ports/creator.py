@@ -43,7 +43,7 @@ class CreatorWatch(Protocol):
     """What the creator's surroundings say without a command."""
 
     def fingerprint(self) -> object:
-        """Changes whenever the creator's database does; two different ``object()`` when that could not be determined."""
+        """Changes whenever the creator's database does; two different ``object()`` when that is not known."""
 
     def worker_alive(self, worker_id: str) -> bool | None:
         """Whether a worker of ours still lives; None if it is not one of ours."""
