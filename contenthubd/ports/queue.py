@@ -31,8 +31,12 @@ class TaskQueue(Protocol):
     async def count(self) -> int:
         """How many ids wait here."""
 
-    async def clear(self) -> None:
-        """Forget everything."""
+    async def clear(self, lane: str) -> None:
+        """Forget everything in ``lane``, and use that lane from here on.
+
+        Daemons that share a queue share a lane only if they can run the same tasks: what one of them clears and
+        fills again, the others must be able to use. A queue that is not shared has no lanes.
+        """
 
     async def ping(self) -> None:
         """Raise Unavailable if the queue cannot be used."""

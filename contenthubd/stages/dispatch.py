@@ -167,7 +167,7 @@ class Dispatch:
         than the queue holds, so that a full queue knows where its knowledge ends and keeps the order.
         """
         self._refilled_at = self._clock.now()
-        await self._queue.clear()
+        await self._queue.clear(lane_of(self._run_as))
         waiting = await self._tasks.waiting(self._refill_limit, self._run_as)
         await self._queue.put(waiting)
         return bool(waiting)
@@ -193,3 +193,8 @@ class Dispatch:
             self._pause.trip(sick)
         missed = sync_sick is not None or self._held_up or self.async_missed()
         self._pause.tell(sick if missed else None)
+
+
+def lane_of(run_as: Mapping[Mode, Mode]) -> str:
+    """The queue's lane of those who can run the tasks of these modes; empty where that is every task."""
+    return "" if len(run_as) == len(Mode) else "+".join(sorted(run_as))

@@ -80,7 +80,7 @@ async def drained(queue: TaskQueue) -> list[UUID]:
 
 async def refill(queue: TaskQueue, waiting: dict[UUID, Rank], limit: int) -> None:
     """As the dispatcher does it: one row more than fit in tells the queue where its knowledge ends."""
-    await queue.clear()
+    await queue.clear("")
     for task_id, place in sorted(waiting.items(), key=lambda item: (item[1], item[0]))[: limit + 1]:
         await queue.put([(task_id, place)])
 
@@ -153,7 +153,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def clear(self) -> None:
-        self.runner.run(self.queue.clear())
+        self.runner.run(self.queue.clear(""))
         assert self.runner.run(self.queue.count()) == 0
         assert self.runner.run(self.queue.take()) is None
         self.runner.run(refill(self.queue, self.waiting, self.capacity))
@@ -217,7 +217,7 @@ async def test_a_removed_id_does_not_come_out_and_can_be_put_again(roomy: TaskQu
 
 async def test_a_cleared_queue_is_empty_and_usable(roomy: TaskQueue) -> None:
     await roomy.put([(task(1), rank(1))])
-    await roomy.clear()
+    await roomy.clear("")
     assert (await roomy.count(), await roomy.take()) == (0, None)
     await roomy.put([(task(1), rank(1))])
     assert await drained(roomy) == [task(1)]

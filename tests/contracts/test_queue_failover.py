@@ -70,11 +70,11 @@ class Unreliable(MemoryQueue):
             self._raise()
         return await super().count()
 
-    async def clear(self) -> None:
+    async def clear(self, lane: str) -> None:
         """Fails without clearing."""
         if self._fail():
             self._raise()
-        await super().clear()
+        await super().clear(lane)
 
     async def ping(self) -> None:
         """Fails while the others do."""
@@ -103,7 +103,7 @@ class Pair:
 
     async def refill(self, waiting: dict[UUID, Rank]) -> None:
         """As the dispatcher does it."""
-        await self.queue.clear()
+        await self.queue.clear("")
         order = sorted(waiting.items(), key=lambda item: (item[1], item[0]))
         await self.queue.put(order[: CAPACITY + 1])
 
@@ -301,12 +301,12 @@ async def test_the_port_never_raises_over_a_real_server_that_comes_and_goes(own_
         )  # fmt: skip
         for _ in range(3):
             await queue.check()
-            await queue.clear()
+            await queue.clear("")
             await queue.put(places(3))
             assert (queue.in_use().kind, await queue.take()) == ("redis", task(0))
             own_valkey.kill()
             assert await queue.take() is None
-            await queue.clear()
+            await queue.clear("")
             await queue.put(places(3))
             assert (queue.in_use().kind, await queue.take()) == ("memory", task(0))
             own_valkey.start()

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from redis.asyncio import Redis
 
-from contenthubd.adapters.queue.redis import TURNS, RedisQueue, score_of
+from contenthubd.adapters.queue.redis import LANE_SECONDS, TURNS, RedisQueue, score_of
 from contenthubd.adapters.queue.redis_server import PATIENCE_SECONDS, POP_SECONDS, RedisServer
 from contenthubd.domain.errors import InvalidInput, Unavailable
 from contenthubd.domain.task import Rank
@@ -140,8 +140,38 @@ async def test_two_installations_on_one_server_do_not_meet(valkey: Valkey) -> No
     async with redis_queue(valkey) as ours, redis_queue(valkey) as theirs:
         await ours.put(places(3))
         assert await theirs.take() is None
-        await theirs.clear()
+        await theirs.clear("")
         assert await ours.count() == 3
+
+
+async def test_daemons_that_cannot_run_the_same_modes_leave_each_others_order_alone(valkey: Valkey) -> None:
+    namespace = uuid.uuid4().hex
+    async with redis_queue(valkey, namespace=namespace) as able, redis_queue(valkey, namespace=namespace) as limited:
+        await able.clear("")
+        await able.put(places(3))
+        for _ in range(2):  # it refills its queue again and again, with the few tasks that it can run
+            await limited.clear("sync")
+            await limited.put(places(1))
+        assert await able.count() == 3
+        assert [await limited.take(), await limited.take()] == [task(0), None]
+        assert await drained(able) == [task(number) for number in range(3)]
+
+
+async def test_a_daemon_that_can_run_everything_again_shares_the_order_again(valkey: Valkey) -> None:
+    namespace = uuid.uuid4().hex
+    async with redis_queue(valkey, namespace=namespace) as one, redis_queue(valkey, namespace=namespace) as other:
+        await one.clear("sync")
+        await one.put(places(1))
+        await one.clear("")
+        await one.put(places(2))
+        assert await other.count() == 2
+
+
+async def test_a_lane_that_nobody_uses_any_more_goes_by_itself(own_valkey: Valkey) -> None:
+    async with redis_queue(own_valkey, namespace="n") as queue, Redis.from_url(own_valkey.url) as redis:
+        await queue.clear("async")
+        await queue.put(places(2))
+        assert 0 < await redis.ttl("contenthubd:{n}:waiting:async") <= LANE_SECONDS
 
 
 async def test_one_set_is_all_that_stays_in_redis(own_valkey: Valkey) -> None:
@@ -222,7 +252,7 @@ CALLS: dict[str, Callable[[RedisQueue], Awaitable[object]]] = {
     "take": lambda queue: queue.take(),
     "remove": lambda queue: queue.remove(task(1)),
     "count": lambda queue: queue.count(),
-    "clear": lambda queue: queue.clear(),
+    "clear": lambda queue: queue.clear(""),
     "ping": lambda queue: queue.ping(),
 }
 
@@ -243,7 +273,7 @@ async def lenient(queue: RedisQueue) -> None:
     """A take that finds nothing, however slow the server is in waking up."""
     while True:
         try:
-            await queue.clear()
+            await queue.clear("")
             assert await queue.take() is None
         except Unavailable:
             continue
@@ -321,7 +351,7 @@ async def test_clearing_starts_afresh_after_a_broken_standing_order(own_valkey: 
         own_valkey.kill()
         await asyncio.wait_for(rung.wait(), HANG_SECONDS)
         own_valkey.start()
-        await queue.clear()
+        await queue.clear("")
         await queue.put(places(2))
         assert await drained(queue) == [task(0), task(1)]
 

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -55,7 +56,7 @@ def pair(url: str, clock: ManualClock, *, patience: float = 60, name: str = "") 
 
 async def serves(both: FailoverQueue, kind: str) -> None:
     """Refilled, it gives the first place, from the queue of this kind."""
-    await both.clear()
+    await both.clear("")
     await both.put(PLACES)
     assert (await both.take(), both.in_use().kind) == (PLACES[0][0], kind)
 
@@ -66,7 +67,7 @@ async def serves(both: FailoverQueue, kind: str) -> None:
 async def test_whoever_does_not_speak_redis_is_one_that_does_not_serve(reply: bytes) -> None:
     async with saying(reply) as port:
         redis, both = pair(f"redis://127.0.0.1:{port}", ManualClock())
-        for call in (redis.ping, redis.take, redis.count, redis.clear, lambda: redis.put(PLACES)):
+        for call in (redis.ping, redis.take, redis.count, lambda: redis.clear(""), lambda: redis.put(PLACES)):
             with pytest.raises(Unavailable, match="cannot be used"):
                 await call()
         await serves(both, "memory")
@@ -78,7 +79,7 @@ async def beside_a_stranger(valkey: Valkey) -> AsyncIterator[tuple[Redis, Failov
     """Somebody else who writes at our name, and our queue; what was changed over comes back and serves afterwards."""
     clock = ManualClock()
     redis, both = pair(valkey.url, clock, name=NAME)
-    await both.clear()
+    await both.clear("")
     async with Redis.from_url(valkey.url) as other:
         yield other, both
     clock.advance(EVERY.total_seconds())
@@ -142,7 +143,7 @@ async def test_a_name_server_that_is_away_does_not_use_up_the_threads_that_other
     asked, back = hanging_names
     clock = ManualClock()
     redis, both = pair("redis://queue.example", clock, patience=SHORT)
-    await both.clear()
+    await both.clear("")
     for _ in range(5):
         clock.advance(EVERY.total_seconds())
         await both.check()
@@ -152,11 +153,60 @@ async def test_a_name_server_that_is_away_does_not_use_up_the_threads_that_other
     await redis.close()
 
 
+# ---------------------------------------------------------------------------------------------------------- loading
+
+
+class Loading(Valkey):
+    """A server that reads its dump back at its start, and answers everything with LOADING until it has."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self.delay_microseconds = 0
+
+    def _command(self) -> list[str]:
+        slow = {"key-load-delay": self.delay_microseconds, "loading-process-events-interval-bytes": 1024}
+        options = {"dir": self._folder, "dbfilename": "dump.rdb", **slow}
+        return [*super()._command(), *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+
+    def answers(self) -> bool:
+        """Whether anything is answered at all: LOADING is an answer too."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=0.5) as connection:
+                connection.sendall(b"PING\r\n")
+                return bool(connection.recv(16))
+        except OSError:
+            return False
+
+
+async def test_a_redis_that_is_still_loading_is_one_that_does_not_serve(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with Loading(tmp_path) as server:
+        async with Redis.from_url(server.url) as other:
+            await other.mset({f"key:{number}": "x" * 100 for number in range(5000)})
+            await other.save()
+        server.stop()
+        server.delay_microseconds = 10_000  # a minute, unless the test says that it is enough
+        server.start()
+        redis, both = pair(server.url, clock, name=NAME)
+        await both.clear("")
+        assert "loading" in both.in_use().why.lower()
+        await serves(both, "memory")
+        async with Redis.from_url(server.url) as other:
+            await other.config_set("key-load-delay", 0)
+            while (await other.info("persistence"))["loading"]:
+                pass
+        clock.advance(EVERY.total_seconds())
+        await both.check()
+        await serves(both, "redis")
+        await redis.close()
+
+
 async def test_a_clock_that_is_set_back_does_not_put_off_the_way_back(valkey: Valkey) -> None:
     clock = ManualClock()
     redis, both = pair(valkey.url, clock, name=NAME)
     async with Redis.from_url(valkey.url) as other:
-        await both.clear()
+        await both.clear("")
         await other.set(KEY, "a text")
         await both.count()
         assert both.in_use().kind == "memory"

@@ -17,7 +17,7 @@ from contenthubd.domain.outcome import ErrorKind, Sick
 from contenthubd.domain.task import Mode, Task, TaskState
 from contenthubd.ports.stage import Stage
 from contenthubd.ports.tasks import Lease
-from contenthubd.stages.dispatch import IDLE, RECHECK, REFRESH
+from contenthubd.stages.dispatch import IDLE, RECHECK, REFRESH, lane_of
 from tests.stages.house import INSTANCE, House
 from tests.stages.scripted_creator import Create
 
@@ -94,7 +94,7 @@ async def test_a_stale_heartbeat_claims_nothing(house: House) -> None:
 
 async def test_an_id_that_was_lost_comes_back_by_itself(house: House) -> None:
     await fill(house, 2)
-    await house.queue.clear()
+    await house.queue.clear("")
     await house.beat()
     await house.dispatch.tick()
     assert len(house.started) == 2
@@ -203,6 +203,19 @@ async def test_a_sickness_that_sync_mode_cannot_cure_does_not_change_the_mode(ho
     await house.beat()
     assert await house.dispatch.tick() == RECHECK
     assert house.started == []
+
+
+@pytest.mark.parametrize(
+    ("run_as", "lane"),
+    [
+        ({Mode.ASYNC: Mode.ASYNC, Mode.SYNC: Mode.SYNC}, ""),
+        ({Mode.SYNC: Mode.SYNC, Mode.ASYNC: Mode.SYNC}, ""),
+        ({Mode.SYNC: Mode.SYNC}, "sync"),
+        ({Mode.ASYNC: Mode.ASYNC}, "async"),
+    ],
+)
+def test_daemons_share_a_lane_if_they_can_run_the_same_tasks(run_as: dict[Mode, Mode], lane: str) -> None:
+    assert lane_of(run_as) == lane
 
 
 class LateTasks(PostgresTasks):

@@ -288,7 +288,7 @@ class Walk(RuleBasedStateMachine):
     @rule(name=daemons)
     def lose_the_queue(self, name: str) -> None:
         """The ids are gone; the database has them."""
-        self.run(self.world.daemons[name].house.queue.clear())
+        self.run(self.world.daemons[name].house.queue.clear(""))
 
     @rule(name=daemons, stored=st.booleans())
     def crash(self, name: str, stored: bool) -> None:

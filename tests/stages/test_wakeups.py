@@ -16,7 +16,7 @@ async def test_without_any_wake_up_each_step_comes_within_its_own_interval(house
     idle = [await tick() for tick in (house.dispatch.tick, house.poll.tick, house.promote.tick, house.rescue.tick)]
     assert max(idle) <= limit
     [(task, _)] = await house.submit("demo", [Request(topic="云计算")])
-    await house.queue.clear()  # the ring is lost, and the id with it
+    await house.queue.clear("")  # the ring is lost, and the id with it
     house.clock.advance(idle[0].total_seconds())
     await house.beat()
     await house.dispatch.tick()

@@ -78,11 +78,11 @@ class FailoverQueue:
         """How many ids wait here; 0 while blind."""
         return 0 if self._blind else await self._asked(lambda queue: queue.count(), 0)
 
-    async def clear(self) -> None:
-        """Forget everything; from here on the queue can see."""
+    async def clear(self, lane: str) -> None:
+        """Forget everything in the lane; from here on the queue can see."""
         while True:
             changes = self._changes
-            await self._asked(lambda queue: queue.clear(), None)
+            await self._asked(lambda queue: queue.clear(lane), None)
             if changes == self._changes:
                 self._blind = False
                 return

@@ -66,8 +66,8 @@ class MemoryQueue:
         """How many ids wait here."""
         return len(self._waiting)
 
-    async def clear(self) -> None:
-        """Forget everything, the horizon too."""
+    async def clear(self, lane: str) -> None:
+        """Forget everything, the horizon too. Nobody shares this queue, so all lanes are one."""
         self._forget_all()
 
     async def ping(self) -> None:

@@ -1,4 +1,4 @@
-"""The queue in Redis: one sorted set, shared by all daemons of one database.
+"""The queue in Redis: one sorted set, shared by all daemons of one database that can run the same modes (a *lane*).
 
 The score is ``priority * 2**48 + turn``, which a double holds exactly; ties go by the member, the id in hexadecimal,
 which for a UUIDv7 is by age. Nothing else is kept in Redis: leases, delays and uniqueness are PostgreSQL's.
@@ -30,6 +30,8 @@ from contenthubd.domain.task import Rank
 TURNS: Final = 2**48
 CHUNK: Final = 1000
 PROBE_SECONDS: Final = 60
+LANE_SECONDS: Final = 3600
+"""How long an unused lane stays in Redis; whoever uses it again fills it from the database."""
 log = structlog.get_logger(__name__)
 
 Held = dict[str, float]
@@ -55,10 +57,11 @@ class RedisQueue:
     ) -> None:
         if capacity < 1:
             raise InvalidInput(f"A queue cannot hold {capacity} ids.", fix="Set [queue] memory_size to 1 or more.")
-        prefix = f"contenthubd:{{{namespace}}}"
-        self._waiting = f"{prefix}:waiting"
-        self._probe = f"{prefix}:probe"
-        self._bell = f"{prefix}:bell:{run}"
+        self._prefix = f"contenthubd:{{{namespace}}}"
+        self._lane = ""
+        self._waiting = f"{self._prefix}:waiting"
+        self._probe = f"{self._prefix}:probe"
+        self._bell = f"{self._prefix}:bell:{run}"
         self._capacity = capacity
         self._arrived = arrived
         self._server = server
@@ -109,9 +112,10 @@ class RedisQueue:
             held: int = await self._redis.zcard(self._waiting)
         return held + len(self._hand)
 
-    async def clear(self) -> None:
-        """Forget everything, the horizon too."""
+    async def clear(self, lane: str) -> None:
+        """Forget everything in the lane, the horizon too."""
         await self._end_order(forgive=True)
+        self._lane, self._waiting = lane, f"{self._prefix}:waiting" + (f":{lane}" if lane else "")
         async with self._server.answered():
             await self._redis.delete(self._waiting)
         self._hand.clear()
@@ -146,7 +150,9 @@ class RedisQueue:
                 together.zadd(self._waiting, hand | new, nx=True)
                 together.zrange(self._waiting, self._capacity, self._capacity, withscores=True)
                 together.zremrangebyrank(self._waiting, self._capacity, -1)
-                _, dropped, _ = await together.execute()
+                if self._lane:
+                    together.expire(self._waiting, LANE_SECONDS)
+                _, dropped, *_ = await together.execute()
         except BaseException:
             self._hand = hand | self._hand
             raise
