@@ -140,11 +140,17 @@ class Rows:
         )  # fmt: skip
 
     async def _made(self, insertion: str, **values: Any) -> UUID:
-        row = uuid_utils.compat.uuid7()
+        row = made_at(values.get("at"))
         given = {"id": row, "account": self._account, **values}
         known = {name: value for name, value in given.items() if f":{name}" in insertion}
         await self._database.changed(text(f"INSERT INTO {insertion}"), **known)
         return row
+
+
+def made_at(at: datetime | None) -> UUID:
+    """An id as it was made at that moment, or now."""
+    row = uuid_utils.compat.uuid7()
+    return row if at is None else UUID(int=int(at.timestamp() * 1000) << 80 | row.int & ~(-1 << 80))
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ async def test_the_file_is_private_and_nothing_is_overwritten(place: Place) -> N
     await place.backup()
     assert stat.S_IMODE(place.file.stat().st_mode) == 0o600
     first = place.file.read_bytes()
-    with pytest.raises(Conflict, match="is there already") as caught:
+    with pytest.raises(Conflict, match="already exists") as caught:
         await place.backup()
     assert "--force" in caught.value.fix
     assert place.file.read_bytes() == first

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.invariants import INVARIANTS
 from contenthubd.adapters.postgres.migrate import NEWEST, upgrade, version
+from contenthubd.adapters.postgres.plausible import DATES
 from contenthubd.adapters.postgres.validate import EXAMPLES, validate
 from contenthubd.domain.errors import NotFound, StateDirectoryError
 from tests.conftest import MakeDatabase
@@ -44,6 +45,8 @@ OFFENCES = {
     "publications_fit_their_content": ["UPDATE content SET state = 'rejected'"],
     "published_contents_have_a_publication": ["DELETE FROM publication"],
     "facts_tell_of_something": ["INSERT INTO fact (at, name, task_id) VALUES (now(), 'x', gen_random_uuid())"],
+    "dates_agree_with_ids": ["UPDATE content SET created_at = created_at - interval '29 days'"],
+    "the_past_is_past": ["UPDATE fact SET at = now() + interval '2 days'"],
     "sequences_are_ahead": ["SELECT setval('task_sequence_seq', 1)"],
     "schema": ["DROP INDEX task_waiting", "ALTER TABLE task ADD COLUMN colour text"],
 }  # fmt: skip
@@ -58,12 +61,12 @@ async def test_nothing_is_wrong_with_what_the_daemon_writes(database: Database, 
     await fill(database, tmp_path)
     found = await validate(database, tmp_path)
     assert [check.name for check in found.checks if check.count] == []
-    assert len(found.checks) == len(INVARIANTS) + 3
+    assert len(found.checks) == len(INVARIANTS) + len(DATES) + 3
     assert all(check.sentence.endswith(".") for check in found.checks)
 
 
 def test_every_invariant_has_an_offence_here() -> None:
-    assert set(OFFENCES) == {*(invariant.name for invariant in INVARIANTS), "schema", "sequences_are_ahead"}
+    assert set(OFFENCES) == {*(invariant.name for invariant in (*INVARIANTS, *DATES)), "schema", "sequences_are_ahead"}
 
 
 @pytest.mark.parametrize("name", OFFENCES)

@@ -100,12 +100,20 @@ class _Summing:
         return piece
 
 
+def checksum(file: IO[bytes]) -> str:
+    """The SHA-256 of all that is left of ``file``."""
+    source = _Summing(file)
+    while source.read(_PIECE):
+        pass
+    return source.sum.hexdigest()
+
+
 @contextmanager
 def created(path: Path, *, force: bool) -> Iterator[Writer]:
     """A new backup at ``path`` once the block ends well. Conflict if one is there, StateDirectoryError for the disk."""
     if path.exists() and not force:
         raise Conflict(
-            f"{path} is there already.", why="A backup overwrites nothing.", fix="Name another file, or use --force."
+            f"{path} already exists.", why="A backup overwrites nothing.", fix="Name another file, or use --force."
         )
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -179,10 +187,7 @@ def checked(path: Path, newest: str) -> Manifest:
             if name == MANIFEST:
                 content = member.read()
                 continue
-            source = _Summing(member)
-            while source.read(_PIECE):
-                pass
-            sums[name] = source.sum.hexdigest()
+            sums[name] = checksum(member)
     manifest = _manifest(path, content, newest)
     if manifest.checksums != sums:
         differing = sorted(

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contenthubd import __version__
 from contenthubd.adapters.postgres import archive, catalog
+from contenthubd.adapters.postgres.copying import fix_settings
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import NEWEST, version_seen
 from contenthubd.adapters.postgres.prune import PRUNING_LOCK
@@ -31,8 +32,10 @@ async def backup(database: Database, images: Path, path: Path, now: datetime, *,
     """Write all rows and images to ``path``. Conflict, StateDirectoryError or DatabaseUnavailable: no file is left."""
     with archive.created(path, force=force) as file:
         async with database.transaction() as lock, database.transaction() as rows:
+            await fix_settings(lock)
             await lock.execute(_NO_PRUNING)
             await rows.execute(_ONE_MOMENT)
+            await fix_settings(rows)
             found = _ours(await version_seen(rows))
             tables = [await _table(rows, file, path.parent, name, columns) for name, columns in await _all(rows)]
             kept, missing = await _images(rows, file, images)

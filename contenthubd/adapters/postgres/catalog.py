@@ -20,6 +20,13 @@ _COLUMNS: Final = text("""
       AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
     GROUP BY relname
 """)
+_INSTANTS: Final = text("""
+    SELECT relname AS table, array_agg(attname) AS columns FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relname = ANY(CAST(:tables AS text[]))
+      AND attnum > 0 AND NOT attisdropped
+      AND atttypid = ANY(CAST(ARRAY['date', 'timestamp', 'timestamptz'] AS regtype[]))
+    GROUP BY relname
+""")
 _REFERENCES: Final = text("""
     SELECT DISTINCT one.relname AS table, other.relname AS needs
     FROM pg_constraint JOIN pg_class one ON one.oid = conrelid JOIN pg_class other ON other.oid = confrelid
@@ -78,6 +85,12 @@ async def columns(connection: AsyncConnection) -> Mapping[str, tuple[str, ...]]:
         if row.table in found and row.needs in found:
             order.add(row.table, row.needs)
     return {table: found[table] for table in order.static_order()}
+
+
+async def instants(connection: AsyncConnection) -> Mapping[str, tuple[str, ...]]:
+    """The columns of our tables that hold dates and times, by table."""
+    found = await connection.execute(_INSTANTS, {"tables": list(tables())})
+    return {row.table: tuple(row.columns) for row in found}
 
 
 async def identities(connection: AsyncConnection) -> list[IdentityColumn]:

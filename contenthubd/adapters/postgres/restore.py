@@ -13,7 +13,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -24,6 +24,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contenthubd.adapters.postgres import archive, catalog
+from contenthubd.adapters.postgres.copying import DatedRows, fix_settings
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import NEWEST, bring_to, locked, version
 from contenthubd.domain.errors import Conflict, InvalidInput, StateDirectoryError
@@ -57,6 +58,7 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
     with _images(images) as shelf:
         try:
             async with database.transaction() as connection:
+                await fix_settings(connection)
                 await locked(connection)
                 await _cleared(connection, state_id, replace=replace)
                 await connection.run_sync(bring_to, manifest.schema_version)
@@ -104,7 +106,7 @@ async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path:
     """Copy every row in the order of the file, which is that of the foreign keys, then set the sequences."""
     driver = await catalog.driver_of(connection)
     entries = {f"{archive.TABLES}{entry.name}": entry for entry in manifest.tables}
-    known = await catalog.columns(connection)
+    known, instants = await catalog.columns(connection), await catalog.instants(connection)
     strange = sorted({entry.name for entry in manifest.tables} - set(known))
     if strange:
         raise InvalidInput(f"The backup {path} has tables that its version has not: {', '.join(strange)}.")
@@ -112,15 +114,18 @@ async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path:
         await connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - a table of ours; a migration may fill it
     for name, member in archive.members(path):
         if name in entries:
-            await _copied(driver, entries[name], member)
+            await _copied(driver, entries[name], member, instants.get(entries[name].name, ()))
         elif name.startswith(archive.IMAGES):
             shelf.put(name.removeprefix(archive.IMAGES), member, manifest.checksums[name])
     await _numbered(connection, manifest)
 
 
-async def _copied(driver: "asyncpg.Connection[Any]", entry: archive.TableEntry, member: IO[bytes]) -> None:
+async def _copied(
+    driver: "asyncpg.Connection[Any]", entry: archive.TableEntry, member: IO[bytes], instants: Collection[str]
+) -> None:
+    rows = DatedRows(entry.name, entry.columns, instants, member)
     told: str = await driver.copy_to_table(
-        entry.name, columns=entry.columns, source=member, format="text", encoding="utf8"
+        entry.name, columns=entry.columns, source=rows, format="text", encoding="utf8"
     )
     if int(told.split()[-1]) != entry.rows:
         raise InvalidInput(f"Table {entry.name} should have {entry.rows} rows, but {told.split()[-1]} came.")

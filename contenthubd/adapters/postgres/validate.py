@@ -12,9 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contenthubd.adapters.postgres import catalog
+from contenthubd.adapters.postgres.copying import fix_settings
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.invariants import INVARIANTS
 from contenthubd.adapters.postgres.migrate import NEWEST, version
+from contenthubd.adapters.postgres.plausible import DATES
 from contenthubd.domain.errors import NotFound, StateDirectoryError
 
 EXAMPLES: Final = 5
@@ -56,7 +58,9 @@ async def validate(database: Database, images: Path) -> Findings:
     checks = [await _shape(database, found)]
     async with database.transaction() as moment:
         await moment.execute(_ONE_MOMENT)
-        checks += [await _rows(moment, one.name, one.sentence, one.sql) for one in INVARIANTS if one.since <= found]
+        await fix_settings(moment)
+        rules = [one for one in (*INVARIANTS, *DATES) if one.since <= found]
+        checks += [await _rows(moment, one.name, one.sentence, one.sql) for one in rules]
         checks += [await _sequences(moment), await _files(moment, images)]
     return Findings(found, tuple(checks))
 
