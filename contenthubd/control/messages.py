@@ -1,27 +1,29 @@
-"""Bytes to wire types and back, and every error as one ``application/problem+json`` (RFC 9457)."""
+"""Bytes to wire types and back; what cannot be read is told with its place."""
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from datetime import datetime
 from difflib import get_close_matches
-from http import HTTPStatus
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-import structlog
 from aiohttp import web
 from multidict import MultiMapping
 
-from contenthubd.control import wire, wire_schedules
-from contenthubd.domain.errors import ContentHubError, InvalidInput
+from contenthubd.control import bounds, wire, wire_schedules
+from contenthubd.control.connections import Connections
+from contenthubd.control.display import visible
+from contenthubd.control.problems import RequestTimeout
+from contenthubd.domain.errors import InvalidInput
 
-log = structlog.get_logger(__name__)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CONNECTIONS: Final = web.AppKey("connections", Connections)
 T = TypeVar("T", bound=wire.Refusing)
 
 _PATH: Final = re.compile(r"(?: - at `(?P<path>[^`]+)`)$")
-_UNKNOWN: Final = re.compile(r"unknown field `([^`]+)`")
+_UNKNOWN: Final = re.compile(r"unknown field `(.+)`", re.DOTALL)
 _BYTE: Final = re.compile(r"\s*\(byte (\d+)\)$")
 _INDEX: Final = re.compile(r"\$\.requests\[(\d+)\]")
+_LONG: Final = re.compile(r"Expected '(?:str|array)' of length (?P<sign><=|>=) (?P<bound>\d+)")
 _BOUND: Final = re.compile(r"Expected '(?:int|float)' (?P<sign><=|>=|<|>) (?P<bound>\S+)")
 _BOUNDS: Final = {
     "<=": "It is at most {}",
@@ -29,6 +31,11 @@ _BOUNDS: Final = {
     "<": "It is less than {}",
     ">": "It is more than {}",
 }
+_PATTERNS: Final = {
+    bounds.NO_NUL: "It contains the character U+0000 (NUL), which cannot be stored",
+    bounds.CURSOR: "It is not a cursor of an earlier reply",
+}
+_MAX_MESSAGE_CHARS: Final = 400
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -54,9 +61,9 @@ def reply(message: wire.Telling, status: int = 200) -> web.Response:
 
 async def body(request: web.Request, kind: type[T]) -> T:
     """The body as a wire type; InvalidInput tells the position of bad JSON, or the path of a bad value."""
-    raw = await request.read()
+    raw = await _read(request)
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return _existing(msgspec.json.decode(raw, type=kind))
     except msgspec.ValidationError as error:
         raise _invalid(str(error), kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -71,61 +78,36 @@ async def optional_body(request: web.Request, kind: type[T]) -> T:
 def query(request: web.Request, kind: type[T]) -> T:
     """The query string as a wire type; lists are repeated or separated by commas."""
     try:
-        return msgspec.convert(_gathered(request.query, kind), kind, strict=False)
+        return _existing(msgspec.convert(_gathered(request.query, kind), kind, strict=False))
     except msgspec.ValidationError as error:
         raise _invalid(str(error), kind) from None
 
 
-def problem(error: ContentHubError) -> web.Response:
-    """An expected error as the client sees it."""
-    return _problem(error.http_status, error.code, error.what, error.why, error.fix, _faults(error))
-
-
-@web.middleware
-async def errors_as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn our errors, aiohttp's own refusals and bugs of ours into problems; a bug is logged with its traceback."""
+def path_name(request: web.Request, part: str) -> str:
+    """A name or a fragment of an id out of the path."""
     try:
-        return await handler(request)
-    except ContentHubError as error:
-        return problem(error)
-    except web.HTTPNotFound:
-        return _problem(404, "unknown_route", f"There is nothing at {request.path[:200]}.", fix="See docs/http-api.md.")
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        what = f"{request.path[:200]} does not answer {request.method}."
-        refused = _problem(405, "method_not_allowed", what, fix=f"Use {allowed}.")
-        refused.headers["Allow"] = allowed
-        return refused
-    except web.HTTPRequestEntityTooLarge:
-        what = f"The request is over {request.client_max_size // 2**20} MiB."
-        return _problem(413, "too_large", what, fix="Send it in several smaller batches.")
-    except web.HTTPBadRequest as error:
-        return _problem(400, "bad_request", "The request cannot be read.", error.reason)
-    except web.HTTPException:
-        raise
-    except Exception as fault:  # one request must not be answered with silence; told with its traceback
-        log.error("request_failed", method=request.method, path=request.path[:200], exc_info=fault)
-        what = "contenthubd hit an internal error while answering this request."
-        fix = "Report it with what the daemon's log says at request_failed. Nothing else is affected."
-        return _problem(500, "internal_error", what, type(fault).__name__, fix)
+        return msgspec.convert(request.match_info[part], bounds.Name)
+    except msgspec.ValidationError as error:
+        raise _invalid(f"{error} - at `$.{part}`", wire.Refusing) from None
 
 
-def _problem(
-    status: int, code: str, detail: str, why: str = "", fix: str = "", faults: list[wire.Fault] | None = None
-) -> web.Response:
-    told = wire.Problem(
-        type=wire.PROBLEM_TYPE + code, title=HTTPStatus(status).phrase, status=status, detail=detail, code=code,
-        why=why, fix=fix, faults=faults or [],
-    )  # fmt: skip
-    return web.Response(body=_ENCODE(told) + b"\n", status=status, content_type="application/problem+json")
+async def _read(request: web.Request) -> bytes:
+    seconds = request.app[CONNECTIONS].limits.body_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError:
+        raise RequestTimeout(f"The body of the request was not complete within {seconds:g} seconds.") from None
 
 
-def _faults(error: ContentHubError) -> list[wire.Fault]:
-    """``faults`` of an error: sentences, or (index, sentence) pairs about the requests of a submit."""
-    return [
-        wire.Fault(detail=fault) if isinstance(fault, str) else wire.Fault(index=fault[0], detail=fault[1])
-        for fault in getattr(error, "faults", ())
-    ]
+def _existing(message: T) -> T:
+    """The message, if each of its times exists; InvalidMessage."""
+    for name in message.__struct_fields__:
+        value = getattr(message, name)
+        fault = bounds.instant_fault(value) if isinstance(value, datetime) else ""
+        if fault:
+            raise InvalidMessage(f"{name}: {fault}.")
+    return message
 
 
 def _malformed(raw: bytes, message: str) -> MalformedJson:
@@ -142,17 +124,33 @@ def _malformed(raw: bytes, message: str) -> MalformedJson:
 
 def _invalid(message: str, kind: type[wire.Refusing]) -> InvalidMessage:
     """msgspec's "Expected `int`, got `str` - at `$.requests[3].priority`" as one of our errors."""
+    if len(message) > _MAX_MESSAGE_CHARS:  # it repeats the unknown name, however long
+        message = f"{message[: _MAX_MESSAGE_CHARS // 2]}…{message[-_MAX_MESSAGE_CHARS // 2 :]}"
     found = _PATH.search(message)
     path = found.group("path") if found else "$"
-    sentence = _PATH.sub("", message).replace("`", "'").replace("Object contains unknown", "Unknown")
     field = path.removeprefix("$").lstrip(".")
-    sentence = _BOUND.sub(lambda found: _BOUNDS[found["sign"]].format(found["bound"]), sentence)
     index = _INDEX.match(path)
+    message = _PATH.sub("", message)
     return InvalidMessage(
-        f"{field}: {sentence}." if field else f"{sentence}.",
+        f"{visible(field)}: {_sentence(message)}." if field else f"{_sentence(message)}.",
         fix=_suggestion(message, kind, re.sub(r"\[.*?\]$", "", field).rpartition(".")[2]),
         index=int(index.group(1)) if index else None,
     )
+
+
+def _sentence(message: str) -> str:
+    for pattern, sentence in _PATTERNS.items():
+        if repr(pattern) in message:
+            return sentence
+    sentence = visible(message.strip()).replace("`", "'").replace("Object contains unknown", "Unknown")
+    sentence = _LONG.sub(_length, sentence)
+    return _BOUND.sub(lambda found: _BOUNDS[found["sign"]].format(found["bound"]), sentence)
+
+
+def _length(found: re.Match[str]) -> str:
+    unit = "character" if "'str'" in found[0] else "item"
+    which, bound = ("maximum" if found["sign"] == "<=" else "minimum"), int(found["bound"])
+    return f"The {which} is {bound:,} {unit}{'s' if bound != 1 else ''}"
 
 
 def _suggestion(message: str, kind: type[wire.Refusing], field: str) -> str:
@@ -165,7 +163,7 @@ def _suggestion(message: str, kind: type[wire.Refusing], field: str) -> str:
         return ""
     nested = wire.TopicRequest.__struct_fields__ if kind in (wire.SubmitRequest, wire_schedules.NewSchedule) else ()
     known = [*kind.__struct_fields__, *nested]
-    near = get_close_matches(unknown.group(1), known, n=1)
+    near = get_close_matches(unknown.group(1)[:60], known, n=1)
     return f"Did you mean {near[0]!r}?" if near else f"Valid values: {', '.join(known)}."
 
 

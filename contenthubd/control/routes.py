@@ -6,7 +6,8 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from contenthubd.control import routes_schedules, wire
-from contenthubd.control.messages import body, optional_body, query, reply
+from contenthubd.control.door_health import with_door
+from contenthubd.control.messages import CONNECTIONS, body, optional_body, path_name, query, reply
 from contenthubd.control.peer import Peer, peer_of
 from contenthubd.control.wire_queue import QueueStatus
 
@@ -110,7 +111,7 @@ def _peer(request: web.Request) -> Peer:
 
 
 def _fragment(request: web.Request) -> str:
-    return request.match_info["fragment"]
+    return path_name(request, "fragment")
 
 
 # --------------------------------------------------------------------------------------------------------------- tasks
@@ -199,7 +200,7 @@ async def list_accounts(request: web.Request) -> web.Response:
 
 async def show_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}."""
-    return reply(await _app(request).accounts.account(request.match_info["name"]))
+    return reply(await _app(request).accounts.account(path_name(request, "name")))
 
 
 # -------------------------------------------------------------------------------------------------------------- daemon
@@ -207,7 +208,7 @@ async def show_account(request: web.Request) -> web.Response:
 
 async def health(request: web.Request) -> web.Response:
     """GET /v1/health: 200 whatever the status is; the word in the reply says it."""
-    return reply(await _app(request).condition.health())
+    return reply(with_door(await _app(request).condition.health(), request.app[CONNECTIONS]))
 
 
 async def version(request: web.Request) -> web.Response:

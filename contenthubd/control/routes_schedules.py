@@ -5,7 +5,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from contenthubd.control import wire, wire_schedules
-from contenthubd.control.messages import body, query, reply
+from contenthubd.control.messages import body, path_name, query, reply
 from contenthubd.control.peer import Peer, peer_of
 
 
@@ -46,7 +46,7 @@ def _peer(request: web.Request) -> Peer:
 
 
 def _name(request: web.Request) -> str:
-    return request.match_info["name"]
+    return path_name(request, "name")
 
 
 async def create(request: web.Request) -> web.Response:

@@ -19,7 +19,9 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from contenthubd.control.messages import errors_as_problems
+from contenthubd.control.connections import Connections, Limits, Visitor, limits_here
+from contenthubd.control.messages import CONNECTIONS
+from contenthubd.control.problems import Handler, errors_as_problems
 from contenthubd.control.routes import APPLICATION, ROUTES, Application
 from contenthubd.control.routes_schedules import SCHEDULES
 from contenthubd.domain.errors import InvalidConfig, StateDirectoryError
@@ -33,6 +35,10 @@ MAX_ADDRESS_BYTES: Final = 107
 BACKLOG: Final = 128
 ACCEPT_TURNS: Final = 3
 """Turns of the event loop until a connection that was just accepted is known to the runner, which is to close it."""
+ACCEPTED_AT_ONCE: Final = 16
+"""Connections that are accepted in one turn of the event loop, before their number is looked at again."""
+LINGER_SECONDS: Final = 2.0
+"""How long the rest of a body is read that nobody wants, so that its sender sees the answer."""
 STOP_SECONDS: Final = 1.0
 """How long open requests may go on once the door is closed; a long poll is cut off."""
 
@@ -40,27 +46,39 @@ STOP_SECONDS: Final = 1.0
 class ControlServer:
     """Serves one application on one socket path."""
 
-    def __init__(self, application: Application, path: Path, *, group: str = "") -> None:
+    def __init__(self, application: Application, path: Path, *, group: str = "", limits: Limits | None = None) -> None:
         self._path = path
         self._group = group
-        self._socket: socket.socket | None = None
-        self._inode: tuple[int, int] | None = None
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_problems])
-        app[APPLICATION] = application
-        app[SCHEDULES] = application.schedules
-        app.add_routes(ROUTES)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=STOP_SECONDS,
+        self._connections = Connections(
+            limits or limits_here(), access_log=None, lingering_time=LINGER_SECONDS,
             max_line_size=MAX_LINE_BYTES, max_field_size=MAX_LINE_BYTES,
         )  # fmt: skip
+        self._socket: socket.socket | None = None
+        self._inode: tuple[int, int] | None = None
+        self._acceptor: asyncio.Server | None = None
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_busy, errors_as_problems])
+        app[APPLICATION] = application
+        app[SCHEDULES] = application.schedules
+        app[CONNECTIONS] = self._connections
+        app.add_routes(ROUTES)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
 
     async def start(self) -> None:
         """Bind and answer. StateDirectoryError if the path cannot be used, InvalidConfig for an unknown group."""
         self._socket = bind(self._path, self._group)
         self._inode = _inode(self._path)
         await self._runner.setup()
-        await web.SockSite(self._runner, self._socket, backlog=BACKLOG).start()
-        log.info("control_door_opened", path=str(self._path), group=self._group)
+        loop = asyncio.get_running_loop()
+        if self._runner.server is not None:
+            self._connections.serve(self._runner.server, loop)
+        self._acceptor = await loop.create_server(self._connections, sock=self._socket, backlog=ACCEPTED_AT_ONCE)
+        self._socket.listen(BACKLOG)  # asyncio takes one number for what may wait and for what is accepted in a turn
+        log.info(
+            "control_door_opened",
+            path=str(self._path),
+            group=self._group,
+            connections=self._connections.limits.connections,
+        )
 
     async def close(self) -> None:
         """Stop answering and remove the socket, unless someone else has put another one there."""
@@ -69,7 +87,10 @@ class ControlServer:
             asyncio.get_running_loop().remove_reader(self._socket)
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
+        if self._acceptor is not None:
+            self._acceptor.close()
         await self._runner.cleanup()
+        self._connections.close()
         if self._socket is None:
             return
         self._socket.close()
@@ -77,6 +98,15 @@ class ControlServer:
         if _inode(self._path) == self._inode:
             self._path.unlink(missing_ok=True)
         log.info("control_door_closed", path=str(self._path))
+
+
+@web.middleware
+async def _busy(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep the connection its place while this request is answered."""
+    visitor = request.protocol
+    if isinstance(visitor, Visitor):
+        visitor.begin()
+    return await handler(request)
 
 
 def bind(path: Path, group: str = "") -> socket.socket:

@@ -6,10 +6,11 @@ refuse unknown fields. This module stands alone: contenthubctl is checked agains
 daemon.
 """
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
+
+from contenthubd.control.bounds import Cursor, Instant, Name, Names, Seconds, Text, Whole
 
 API = "/v1"
 MAX_WAIT_SECONDS = 25.0
@@ -24,7 +25,6 @@ State = Literal[
     "pending", "submitting", "submitted", "running", "retrying", "completed", "failed", "timeout", "cancelled"
 ]
 ReviewState = Literal["pending_review", "approved", "rejected", "published"]
-Instant = Annotated[datetime, Meta(tz=True)]
 
 
 class Refusing(Struct, forbid_unknown_fields=True):
@@ -39,17 +39,17 @@ class TopicRequest(Refusing):
     """One topic as asked for; null means "as the account or the configuration says"."""
 
     topic: str
-    keywords: list[str] = field(default_factory=list)
+    keywords: Annotated[list[str], Meta(max_length=1000)] = field(default_factory=list)
     requirements: str = ""
     category: str = ""
     tone: str | None = None
     audience: str | None = None
-    min_chars: int = 800
-    max_chars: int = 3000
-    priority: int = 5
+    min_chars: Whole = 800
+    max_chars: Whole = 3000
+    priority: Whole = 5
     mode: Mode | None = None
     auto_approve: bool | None = None
-    max_retries: int | None = None
+    max_retries: Whole | None = None
     timeout_seconds: float | None = None
     idempotency_key: str | None = None
 
@@ -57,10 +57,10 @@ class TopicRequest(Refusing):
 class SubmitRequest(Refusing):
     """POST /v1/tasks: one topic, or many as one batch, all or none of them."""
 
-    account: str
+    account: Name
     requests: Annotated[list[TopicRequest], Meta(min_length=1, max_length=100_000)]
     batch: bool = False
-    idempotency_key: str | None = None
+    idempotency_key: Annotated[Name, Meta(min_length=1)] | None = None
     """Of the whole request: sent again with the same key it answers with the tasks of the first time."""
     dry_run: bool = False
     """Check everything, store nothing."""
@@ -69,12 +69,12 @@ class SubmitRequest(Refusing):
 class Listed(Refusing):
     """What both lists can be asked for; ``after`` is the last id of the page before."""
 
-    account: str | None = None
-    batch: str | None = None
+    account: Name | None = None
+    batch: Name | None = None
     """A fragment of a batch id, or ``last``."""
     since: Instant | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
-    after: str | None = None
+    after: Name | None = None
 
 
 class TaskFilter(Listed):
@@ -100,7 +100,7 @@ class ContentQuery(Refusing):
 class StatsQuery(Refusing):
     """GET /v1/stats."""
 
-    since_seconds: Annotated[float, Meta(gt=0)] = 86_400.0
+    since_seconds: Seconds = 86_400.0
 
 
 class ContentFilter(Listed):
@@ -112,29 +112,29 @@ class ContentFilter(Listed):
 class WaitQuery(Refusing):
     """GET /v1/wait: a long poll over some tasks or one batch."""
 
-    id: tuple[str, ...] = ()
-    batch: str | None = None
+    id: Names = ()
+    batch: Name | None = None
     timeout: Annotated[float, Meta(ge=0, le=MAX_WAIT_SECONDS)] = MAX_WAIT_SECONDS
-    since: str = ""
+    since: Cursor = ""
     """The ``cursor`` of the reply before; empty the first time."""
 
 
 class Decision(Refusing):
     """POST /v1/contents/{id}/approve and …/reject."""
 
-    reason: str = ""
+    reason: Text = ""
 
 
 class NewAccount(Refusing):
     """POST /v1/accounts; null means "as the global configuration says"."""
 
-    name: str
-    title: str = ""
+    name: Name
+    title: Text = ""
     mode: Mode | None = None
     auto_approve: bool | None = None
-    tone: str = ""
-    audience: str = ""
-    requirements: str = ""
+    tone: Text = ""
+    audience: Text = ""
+    requirements: Text = ""
 
 
 # ------------------------------------------------------------------------------------------------------------- replies
@@ -354,6 +354,7 @@ class Health(Telling):
     queue: dict[str, Any] = field(default_factory=dict)
     creator: dict[str, Any] = field(default_factory=dict)
     pipeline: dict[str, Any] = field(default_factory=dict)
+    door: dict[str, Any] = field(default_factory=dict)
     faults: list[HealthFault] = field(default_factory=list)
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from contenthubd.control.bounds import Name, RowNumber
 from contenthubd.control.wire import Refusing, State, Telling, TopicRequest
 
 CatchUp = Literal["skip", "once", "all"]
@@ -13,13 +14,13 @@ MAX_PREVIEW = 100
 class NewSchedule(Refusing):
     """POST /v1/schedules: the request becomes a task at each slot of the cron expression."""
 
-    name: str
-    account: str
-    cron: str
+    name: Name
+    account: Name
+    cron: Name
     """Minute, hour, day of month, month, day of week."""
     request: TopicRequest
     """``{date}`` in topic and requirements stands for the slot's day."""
-    time_zone: str = "UTC"
+    time_zone: Name = "UTC"
     catch_up: CatchUp = "once"
     overlap: bool = False
 
@@ -27,22 +28,22 @@ class NewSchedule(Refusing):
 class ScheduleFilter(Refusing):
     """GET /v1/schedules."""
 
-    account: str | None = None
+    account: Name | None = None
 
 
 class FiringFilter(Refusing):
     """GET /v1/schedules/{name}/firings: newest first; ``after`` is the last id of the page before."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 50
-    after: int | None = None
+    after: RowNumber | None = None
 
 
 class PreviewQuery(Refusing):
     """GET /v1/preview: of a stored schedule, or of an expression that need not be stored."""
 
-    schedule: str | None = None
-    cron: str | None = None
-    time_zone: str = "UTC"
+    schedule: Name | None = None
+    cron: Name | None = None
+    time_zone: Name = "UTC"
     count: Annotated[int, Meta(ge=1, le=MAX_PREVIEW)] = 5
 
 

@@ -1,0 +1,216 @@
+"""Many connections, idle ones, half-sent and slow ones: the door stays open for everybody else."""
+
+import asyncio
+import json
+import resource
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from contenthubd.control import wire
+from contenthubd.control.connections import LEAST, MOST, Limits, limits_here
+from contenthubd.control.server import ControlServer
+from tests.control.conftest import US, Door, served, until
+from tests.control.memory_application import MemoryApplication
+from tests.running import PATIENCE_SECONDS
+
+GET = b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n"
+OpenDoor = Callable[..., Awaitable[Door]]
+
+
+@pytest.fixture
+async def open_door(folder: Path) -> Any:
+    """Opens doors with limits of their own; all are closed."""
+    made: list[Door] = []
+
+    async def open_it(**limits: Any) -> Door:
+        app = MemoryApplication()
+        await app.create_account(wire.NewAccount(name="studio"), peer=US)
+        path = folder / f"{len(made)}.sock"
+        door = Door(app, path, ControlServer(served(app), path, limits=Limits(**limits)))
+        await door.server.start()
+        made.append(door)
+        return door
+
+    yield open_it
+    for door in made:
+        await door.close()
+
+
+def caller(door: Door, stack: ExitStack) -> socket.socket:
+    """A connection that has said nothing yet."""
+    made = stack.enter_context(socket.socket(socket.AF_UNIX))
+    made.setblocking(False)
+    made.connect(str(door.socket))
+    return made
+
+
+async def heard(connection: socket.socket) -> bytes:
+    """Everything until the other side closes."""
+    told = b""
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while True:
+            try:
+                part = await asyncio.get_running_loop().sock_recv(connection, 65536)
+            except ConnectionResetError:
+                return told
+            if not part:
+                return told
+            told += part
+
+
+async def health_of(door: Door) -> Any:
+    return (await door.request("GET", "/v1/health"))[2]
+
+
+async def told(door: Door, fact: Callable[[dict[str, int]], bool]) -> None:
+    """Wait until health says so about the door."""
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while not fact((await health_of(door))["door"]):  # noqa: ASYNC110 - the fact is the door's own
+            await asyncio.sleep(0.01)
+
+
+async def test_idle_connections_give_up_their_place(open_door: OpenDoor) -> None:
+    door = await open_door(connections=20)
+    with ExitStack() as stack, capture_logs() as logs:
+        for _ in range(200):
+            caller(door, stack)
+            await asyncio.sleep(0)
+        health = await health_of(door)
+    assert health["door"]["connections"] == health["door"]["connections_max"] == 20
+    assert health["door"]["displaced"] == 181
+    assert health["door"]["refused"] == 0
+    assert health["status"] == "ok", "idle connections harm nobody"
+    assert len([entry for entry in logs if entry["event"] == "connections_full"]) == 1
+
+
+async def test_a_request_that_is_answered_keeps_its_place(open_door: OpenDoor) -> None:
+    door = await open_door(connections=2)
+    released = asyncio.Event()
+    inside = 0
+
+    async def slowly() -> wire.Version:
+        nonlocal inside
+        inside += 1
+        await released.wait()
+        return wire.Version(version="1", python="3", pid=1)
+
+    door.app.version = slowly  # type: ignore[method-assign]  # a handler that takes its time
+    with ExitStack() as stack:
+        callers = [caller(door, stack) for _ in range(2)]
+        for one in callers:
+            one.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        await until(lambda: inside == 2)
+        third = await heard(caller(door, stack))
+        released.set()
+        answers = [await heard(one) for one in callers]
+        health = await health_of(door)
+    head, _, body = third.partition(b"\r\n\r\n")
+    problem = json.loads(body)
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"application/problem+json" in head
+    assert (problem["code"], problem["status"]) == ("too_many_connections", 503)
+    assert [answer.split(b" ")[1] for answer in answers] == [b"200", b"200"]
+    assert health["status"] == "degraded"
+    assert [fault["part"] for fault in health["faults"]] == ["control socket"]
+
+
+@pytest.mark.parametrize("sent", [b"G", GET[:20], GET[:-2], b"GET /v1/version HTTP/1.1\r\nX: "])
+async def test_a_half_sent_request_is_ended_with_the_reason(open_door: OpenDoor, sent: bytes) -> None:
+    door = await open_door(request_seconds=0.05)
+    with ExitStack() as stack:
+        connection = caller(door, stack)
+        connection.send(sent)
+        answer = await heard(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "request_timeout"
+
+
+async def test_a_request_sent_byte_by_byte_is_ended_too(open_door: OpenDoor) -> None:
+    door = await open_door(request_seconds=0.1)
+    with ExitStack() as stack:
+        connection = caller(door, stack)
+        connection.send(b"GET /v1/version?")
+        answer = asyncio.create_task(heard(connection))
+        while not answer.done():
+            try:
+                connection.send(b"a")
+            except OSError:
+                break
+            await asyncio.sleep(0.005)
+        assert (await answer).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_an_idle_connection_is_closed_after_its_time(open_door: OpenDoor) -> None:
+    door = await open_door(idle_seconds=0.05)
+    with ExitStack() as stack:
+        silent, served_once = caller(door, stack), caller(door, stack)
+        served_once.send(GET)
+        assert await heard(silent) == b""
+        assert (await heard(served_once)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_does_not_come_is_ended_with_the_reason(open_door: OpenDoor) -> None:
+    door = await open_door(body_seconds=0.05)
+    with ExitStack() as stack:
+        connection = caller(door, stack)
+        connection.send(b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        answer = await heard(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"body of the request was not complete within 0.05 seconds" in answer
+
+
+async def test_an_answer_that_nobody_reads_is_given_up(open_door: OpenDoor) -> None:
+    door = await open_door(send_seconds=0.1)
+    await door.submitted("a" * 400)
+    task_id = next(iter(door.app.task_views))
+    door.app.task_views = {task_id: door.app.task_views[task_id]} | {
+        f"{number:032x}": door.app.task_views[task_id] for number in range(3000)
+    }
+    with ExitStack() as stack:
+        connection = caller(door, stack)
+        connection.send(GET.replace(b"/v1/version", b"/v1/tasks?limit=1000") * 3)
+        await told(door, lambda health: health["slow"] == 1)
+        assert len(await heard(connection)) > 0
+    assert (await health_of(door))["door"]["connections"] == 1
+
+
+async def test_a_client_that_keeps_its_connection_is_served_again(open_door: OpenDoor) -> None:
+    door = await open_door(request_seconds=0.05)
+    with ExitStack() as stack:
+        connection = caller(door, stack)
+        for _ in range(3):
+            connection.send(GET)
+            with anyio.fail_after(PATIENCE_SECONDS):
+                assert (await asyncio.get_running_loop().sock_recv(connection, 65536)).startswith(b"HTTP/1.1 200 ")
+            await asyncio.sleep(0.12)  # longer than a request may take: idle is another matter
+
+
+async def test_a_client_that_hangs_up_in_the_middle_is_no_internal_error(open_door: OpenDoor) -> None:
+    door = await open_door()
+    with capture_logs() as logs:
+        with ExitStack() as stack:
+            for cut in (b"POST /v1/tasks HTTP/1.1\r\nContent-Length: 9\r\n\r\n{", GET, b"GET /v1/wait?timeout=1"):
+                caller(door, stack).send(cut)
+                await asyncio.sleep(0)
+        await told(door, lambda health: health["connections"] == 1)
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
+
+
+def test_half_of_the_descriptors_are_kept_for_the_rest() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found = {}
+    try:
+        for soft in (64, 256, min(4096, before[1])):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+            found[soft] = limits_here().connections
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert list(found.values())[:2] == [max(LEAST, 32), 128]
+    assert max(found.values()) <= MOST
