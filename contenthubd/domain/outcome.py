@@ -28,6 +28,7 @@ class ErrorKind(StrEnum):
     NO_PROCESS = "no_process"
     CREATOR_MISSING = "creator_missing"
     CREATOR_DIRECTORY = "creator_directory"
+    CREATOR_CHANGED = "creator_changed"
     DATABASE_MISSING = "database_missing"
     API_KEYS_MISSING = "api_keys_missing"
     STOPPED = "stopped"
@@ -43,6 +44,8 @@ HINTS: Final[dict[ErrorKind, str]] = {
     "(LimitNOFILE, TasksMax).",
     ErrorKind.CREATOR_MISSING: "Install llm-content-creator (npm install -g llm-content-creator@0.2.0) or set "
     "[creator] command to where it lies.",
+    ErrorKind.CREATOR_CHANGED: "Install the version that contenthubd is made for: npm install -g "
+    "llm-content-creator@0.2.0.",
     ErrorKind.CREATOR_DIRECTORY: "Make [creator] workdir a directory that the daemon may write, with room on its disk.",
     ErrorKind.DATABASE_MISSING: "The creator cannot open data/content-creator.db in [creator] workdir: look at "
     "logs/app.exceptions.log there.",
@@ -67,6 +70,10 @@ UNCHARGED: Final = frozenset(
     }
 )
 """Failures of a task that were the creator's, not the task's: tried again without using up a retry."""
+
+
+NO_ADDRESS: Final = "about:unreadable"
+"""In the place of an address that the creator did not give in a readable form: the image is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,8 @@ class RowState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    """Not a word of the creator's: what it says of the task could not be read, and nothing follows from it."""
 
 
 @dataclass(frozen=True, slots=True)

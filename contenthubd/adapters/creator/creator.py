@@ -18,13 +18,16 @@ from contenthubd.adapters.creator.command import Commands, Cut, Ended, Finished
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
 from contenthubd.adapters.creator.health import CreatorHealth
+from contenthubd.adapters.creator.offloop import off_loop
 from contenthubd.adapters.creator.process import end_child, lives
 from contenthubd.adapters.creator.redis_probe import RedisDown, RedisWatch, queued_jobs
+from contenthubd.adapters.creator.result import Result, result
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.table import CreatorTable
 from contenthubd.adapters.creator.verdict import answered, out_of_time, refusal, sickness, story
 from contenthubd.adapters.creator.worker import Worker
 from contenthubd.domain.attempt import Child, with_mark
+from contenthubd.domain.foreign import Unreadable
 from contenthubd.domain.outcome import (
     Accepted,
     CreatorRow,
@@ -107,10 +110,11 @@ class CommandCreator:
         if wrong:
             return wrong
         if answered(ended) and isinstance(ended, Finished) and ended.exit_code == 0:
-            try:
-                return Accepted(output.accepted_id(ended.stdout, mark))
-            except output.Unreadable as error:
-                return Unknown(f"What create printed cannot be read: {error}.", ended.exit_code, ended.stderr_tail)
+            accepted = await off_loop(output.accepted_id, ended.stdout, mark)
+            if isinstance(accepted, str):
+                return Accepted(accepted)
+            cause = f"The output of create is unreadable: {accepted.why}."
+            return Unknown(cause, ended.exit_code, ended.stderr_tail)
         return Unknown(f"create: {story(ended)}", *_traces(ended))
 
     async def generate(
@@ -135,17 +139,18 @@ class CommandCreator:
         if wrong:
             return wrong
         if isinstance(ended, Finished) and answered(ended):
-            try:
-                return await self._settled(output.sync_end(ended.stdout, mark), ended)
-            except output.Unreadable as error:
-                log.info("creator_output_unreadable", command="create", cause=str(error))
+            end = await off_loop(output.sync_end, ended.stdout, mark)
+            if isinstance(end, output.SyncEnd):
+                return await self._settled(end, ended)
+            log.info("creator_output_unreadable", command="create", cause=end.why)
         return await self._looked_up(mark, ended)
 
     async def _settled(self, end: output.SyncEnd, ended: Finished) -> Outcome:
         """A sync run that told its end."""
         if end.state is RowState.COMPLETED:
             return await self.result(end.creator_task_id)
-        cause = output.sync_cause(ended.stdout, end.creator_task_id) or await self._status_error(end.creator_task_id)
+        cause = await off_loop(output.sync_cause, ended.stdout, end.creator_task_id)
+        cause = cause or await self._status_error(end.creator_task_id)
         return Failed(
             ErrorKind.GENERATION_FAILED,
             cause or "The creator did not say why.",
@@ -209,10 +214,13 @@ class CommandCreator:
         flooded = isinstance(ended, Finished) and ended.cut is Cut.FLOOD
         if not isinstance(ended, Finished) or not (flooded or answered(ended)):
             return Unknown(f"result: {story(ended)}", *_traces(ended))
-        try:
-            return _outcome_of(output.result(ended.stdout, creator_task_id), creator_task_id)
-        except output.Unreadable as error:  # a flood is not read at all
-            cause = f"What result printed cannot be read: {story(ended) if flooded else f'{error}.'}"
+        if flooded:
+            read: Result | Unreadable = Unreadable(story(ended).rstrip("."))
+        else:
+            read = await off_loop(result, ended.stdout, creator_task_id)
+        if isinstance(read, Result):
+            return _outcome_of(read, creator_task_id)
+        cause = f"The output of result is unreadable: {read.why}."
         return Failed(
             ErrorKind.OUTPUT_UNREADABLE, cause, ended.exit_code, ended.stderr_tail, creator_task_id=creator_task_id
         )
@@ -289,7 +297,9 @@ def _create_arguments(task: Task, mark: str) -> list[str]:
     ]
 
 
-def _outcome_of(result: output.Result, creator_task_id: str) -> Outcome:
+def _outcome_of(result: Result, creator_task_id: str) -> Outcome:
+    for why in result.unread:
+        log.warning("creator_image_unreadable", creator_task_id=creator_task_id, cause=why)
     if result.state is RowState.FAILED:
         return Failed(ErrorKind.GENERATION_FAILED, "The creator says it failed.", creator_task_id=creator_task_id)
     if result.state is not RowState.COMPLETED:

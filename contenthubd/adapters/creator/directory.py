@@ -4,14 +4,13 @@ The database is never touched here. Of the logs only those go that nobody writes
 turns over its own at 10 MB, but not the two it writes when it crashes.
 """
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from contenthubd.adapters.creator.output import CLAIM_NOISE, error_text
+from contenthubd.domain import foreign
 from contenthubd.domain.outcome import ErrorKind, Sick
 
 _MEBIBYTE: Final = 1024 * 1024
@@ -19,7 +18,9 @@ _CRASH_LOG_LIMIT: Final = 5 * _MEBIBYTE
 _READ_AT_MOST: Final = 8 * _MEBIBYTE
 _QUOTED: Final = 300
 _FULL_BELOW: Final = 1 * _MEBIBYTE
-_CRASH: Final = re.compile(r"uncaughtException: (.+)")
+_CRASH: Final = b"uncaughtException: "
+_CRASH_READ: Final = 65_536
+_LONGEST_ENTRY: Final = 262_144
 _JOB_FAILED: Final = "Job failed"
 
 
@@ -69,8 +70,9 @@ class Directory:
 
     def _last_crash(self) -> str:
         """The crash log is for people: coloured text, one paragraph for each crash."""
-        crashes = _CRASH.findall(_tail(self.logs / "app.exceptions.log").decode("utf-8", "replace"))
-        return crashes[-1][:_QUOTED] if crashes else ""
+        log = _tail(self.logs / "app.exceptions.log", _CRASH_READ)
+        _, found, said = log.rpartition(_CRASH)
+        return said[: 4 * _QUOTED].decode("utf-8", "replace").partition("\n")[0][:_QUOTED] if found else ""
 
     def fingerprint(self) -> object:
         """Size and time of the database and of its write-ahead log; a new object if they cannot be read."""
@@ -91,7 +93,7 @@ class Directory:
         """The first real error of a task in the error logs: what failed the job, else the earliest line about it."""
         first = None
         for path in self._error_logs():
-            for entry in _entries(path, creator_task_id.encode()):
+            for entry in _entries(_tail(path), creator_task_id.encode()):
                 cause = error_text(entry) if entry.get("taskId") == creator_task_id else None
                 if not cause or cause.startswith(CLAIM_NOISE):
                     continue
@@ -111,24 +113,22 @@ class Directory:
         return [path for _, path in sorted(dated)][-2:]
 
 
-def _tail(path: Path) -> bytes:
+def _tail(path: Path, most: int = _READ_AT_MOST) -> bytes:
     """The last part of a log; nothing if there is none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_AT_MOST))
-            return file.read(_READ_AT_MOST)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+            return file.read(most)
     except OSError:
         return b""
 
 
-def _entries(path: Path, needle: bytes) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a log's last part that hold ``needle``."""
-    for line in _tail(path).splitlines():
-        if needle not in line:
-            continue
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
+def _entries(log: bytes, needle: bytes) -> Iterator[dict[str, object]]:
+    """The JSON lines of a log that hold ``needle``."""
+    start = 0
+    while (place := log.find(needle, start)) >= 0:
+        begin = log.rfind(b"\n", start, place) + 1 or start
+        start = log.find(b"\n", place) + 1 or len(log)
+        entry = foreign.json_value(log[begin:start], most=_LONGEST_ENTRY)
         if isinstance(entry, dict):
             yield entry

@@ -4,23 +4,36 @@ New rows appear in front while we read, so a row may be seen twice but never mis
 for by name before it counts as absent. A page that is too much to print is asked for again in smaller pieces.
 """
 
-from collections.abc import AsyncGenerator, Collection
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from contenthubd.adapters.creator import output
+import anyio
+import structlog
+
+from contenthubd.adapters.creator import listing, output
 from contenthubd.adapters.creator.command import Commands, Cut, Finished
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
+from contenthubd.adapters.creator.offloop import off_loop
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.verdict import answered, sickness, story
 from contenthubd.domain.attempt import MARK_PREFIX
+from contenthubd.domain.foreign import Unreadable
 from contenthubd.domain.outcome import CreatorRow, ErrorKind, RowState, Sick
 
 _OLDER_BY: Final = timedelta(days=1)
 _TIME_DIGITS: Final = 12
 _BEST_FIRST: Final = (RowState.COMPLETED, RowState.RUNNING, RowState.WAITING, RowState.PENDING)
+_PAGES_AT_LEAST: Final = 5
+_MOST_PAGES: Final = 2000
+_MOST_REPEATS: Final = 2
+_PROBED: Final = 5
+_TOLD_AT_MOST: Final = 1000
+
+log = structlog.get_logger()
 
 
 class CreatorTable:
@@ -30,11 +43,16 @@ class CreatorTable:
         self._settings = settings
         self._commands = commands
         self._directory = Directory(settings.workdir)
+        self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def rows(self, wanted: Collection[str]) -> dict[str, CreatorRow] | Sick:
-        """The rows of the wanted ids; an id that is not there is not in the answer."""
+        """The rows of the wanted ids; an id that is not there is not in the answer.
+
+        Ids that are not among the newest rows are asked for by name as soon as that costs no more than reading on.
+        """
         missing = set(wanted)
         found: dict[str, CreatorRow] = {}
+        pages_read = 0
         if not missing:
             return found
         async with aclosing(self._pages()) as pages:
@@ -44,15 +62,31 @@ class CreatorTable:
                 seen = {row.creator_task_id: row for row in page.rows if row.creator_task_id in missing}
                 found |= seen
                 missing -= seen.keys()
-                if not missing:
-                    return found
-        for creator_task_id in missing:
+                pages_read += 1
+                if pages_read >= max(_PAGES_AT_LEAST, len(missing)) or not missing:
+                    break
+        by_name = await self._by_name(missing)
+        return by_name if isinstance(by_name, Sick) else found | by_name
+
+    async def _by_name(self, wanted: Collection[str]) -> dict[str, CreatorRow] | Sick:
+        """Side by side: one that hangs holds up nobody else. One that cannot be read is there, its state unknown."""
+        found: dict[str, CreatorRow] = {}
+        sick: list[Sick] = []
+
+        async def ask(creator_task_id: str) -> None:
             row = await self.status(creator_task_id)
+            if isinstance(row, Unreadable):
+                self._tell(creator_task_id, row.why)
+                row = CreatorRow(creator_task_id, RowState.UNKNOWN, requirements="")
             if isinstance(row, Sick):
-                return row
-            if row:
+                sick.append(row)
+            elif row:
                 found[creator_task_id] = row
-        return found
+
+        async with anyio.create_task_group() as group:
+            for creator_task_id in sorted(wanted):
+                group.start_soon(ask, creator_task_id)
+        return sick[0] if sick else found
 
     async def find(self, marks: Collection[str]) -> dict[str, CreatorRow] | Sick:
         """The rows by the mark their requirements end with; rows older than every mark's task are not read."""
@@ -69,8 +103,8 @@ class CreatorTable:
                     break
         return found
 
-    async def status(self, creator_task_id: str) -> CreatorRow | Sick | None:
-        """One row by name; None if the creator does not know it."""
+    async def status(self, creator_task_id: str) -> CreatorRow | Sick | Unreadable | None:
+        """One row by name; None if the creator does not know it, Unreadable if it says nothing that can be read."""
         ended = await self._commands.run(
             ["status", f"--task-id={creator_task_id}"], env=environment(self._settings, redis=False)
         )
@@ -80,30 +114,38 @@ class CreatorTable:
         if sick:
             return sick
         if isinstance(ended, Finished) and answered(ended):
-            try:
-                return output.status_row(ended.stdout, creator_task_id)
-            except output.Unreadable as error:
-                return Sick(ErrorKind.OUTPUT_UNREADABLE, f"What status printed cannot be read: {error}. {story(ended)}")
-        return Sick(ErrorKind.OUTPUT_UNREADABLE, f"status: {story(ended)}")
+            row = await off_loop(output.status_row, ended.stdout, creator_task_id)
+            if isinstance(row, CreatorRow):
+                return row
+            return Unreadable(f"the output of status is unreadable: {row.why}. {story(ended)}")
+        return Unreadable(f"status: {story(ended)}")
 
     async def probe(self) -> Sick | None:
         """The cheapest command that needs keys, directory and database."""
-        page = await self._page(1, 0)
+        page = await self._page(_PROBED, 0)
         return page if isinstance(page, Sick) else None
 
-    async def _pages(self) -> AsyncGenerator[output.Page | Sick, None]:
-        size, offset = self._settings.page_size, 0
-        while True:
+    async def _pages(self) -> AsyncGenerator[listing.Page | Sick, None]:
+        """Page by page to the last row; ends as well when pages bring nothing new, as if --offset had no effect."""
+        size, offset, repeats = self._settings.page_size, 0, 0
+        seen: set[str] = set()
+        for _ in range(_MOST_PAGES):
             page = await self._page(size, offset)
             if page is None:
                 size = max(1, size // 4)
                 continue
             yield page
-            if isinstance(page, Sick) or len(page.rows) < size:
+            if isinstance(page, Sick) or page.size < size:
                 return
-            offset += len(page.rows)
+            offset += page.size
+            new = {*(row.creator_task_id for row in page.rows), *(bad.key for bad in page.bad)} - seen
+            repeats = 0 if new else repeats + 1
+            seen |= new
+            if repeats == _MOST_REPEATS:
+                break
+        self._tell("list", f"it was read for {offset} rows and had no end: --offset has no effect")
 
-    async def _page(self, limit: int, offset: int) -> output.Page | Sick | None:
+    async def _page(self, limit: int, offset: int) -> listing.Page | Sick | None:
         """None if it was too much to print and can be asked for in smaller pieces."""
         ended = await self._commands.run(
             ["list", "--json", f"--limit={limit}", f"--offset={offset}"], env=environment(self._settings, redis=False)
@@ -114,14 +156,28 @@ class CreatorTable:
         if isinstance(ended, Finished) and ended.cut is Cut.FLOOD and limit > 1:
             return None
         if isinstance(ended, Finished) and answered(ended):
-            try:
-                return output.page(ended.stdout, limit)
-            except output.Unreadable as error:
-                return Sick(ErrorKind.OUTPUT_UNREADABLE, f"What list printed cannot be read: {error}. {story(ended)}")
+            page = await off_loop(listing.page, ended.stdout, limit)
+            if isinstance(page, listing.Page):
+                self._tell_bad(page.bad)
+                return page
+            return Sick(ErrorKind.OUTPUT_UNREADABLE, f"The output of list is unreadable: {page.why}. {story(ended)}")
         return Sick(ErrorKind.OUTPUT_UNREADABLE, f"list: {story(ended)}")
 
+    def _tell_bad(self, rows: Iterable[listing.BadRow]) -> None:
+        for row in rows:
+            self._tell(row.key, row.why)
 
-def _collect(page: output.Page, marks: Collection[str], found: dict[str, CreatorRow]) -> None:
+    def _tell(self, key: str, why: str) -> None:
+        """Once for each row and reason, as long as it is remembered."""
+        if (key, why) not in self._told:
+            log.warning("creator_row_unreadable", row=key, cause=why)
+        self._told[key, why] = None
+        self._told.move_to_end((key, why))
+        while len(self._told) > _TOLD_AT_MOST:
+            self._told.popitem(last=False)
+
+
+def _collect(page: listing.Page, marks: Collection[str], found: dict[str, CreatorRow]) -> None:
     for row in page.rows:
         ending = row.requirements.rstrip()
         for mark in marks:

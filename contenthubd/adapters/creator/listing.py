@@ -1,0 +1,215 @@
+"""What ``list --json`` printed: the rows of one page, newest first.
+
+The array is found by a scanner that knows strings and brackets, not by the form of its lines: it may be compact or
+spread out, with log lines before and behind it. It begins a line, since a string inside JSON holds no line break; so
+nothing that a row says is taken for the array. One row that cannot be read is skipped and told; a whole page of them
+is another program.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+
+from contenthubd.adapters.creator.frame import MOST_TEXT
+from contenthubd.domain import foreign
+from contenthubd.domain.foreign import Unreadable
+from contenthubd.domain.outcome import CreatorRow, RowState
+
+_ROW_STATES: Final = {state.value: state for state in RowState}
+_LINE_WITH_ARRAY: Final = re.compile(rb"(?:\A|[\r\n])(?:\xef\xbb\xbf)?\[")
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]++|[\]}]++|,|"', re.DOTALL)
+"""A string, a run of brackets, a comma, or the quote of a string without end. Nothing is looked at twice."""
+_HALF: Final = re.compile(rb"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..", re.DOTALL)
+"""Half a pair of escaped surrogates; whole pairs and escaped backslashes are group 1."""
+_MOST_UNENDED: Final = 4
+_FORM_CHANGED: Final = 3
+"""A page of so many rows of which none can be read is in another form."""
+
+
+class _Row(msgspec.Struct, rename="camel"):
+    """The fields of a row that are of use, of whatever type; msgspec skips the others unread."""
+
+    task_id: Any = None
+    status: Any = None
+    requirements: Any = None
+    error_message: Any = None
+    worker_id: Any = None
+    started_at: Any = None
+    completed_at: Any = None
+    created_at: Any = None
+
+
+_ROW: Final = msgspec.json.Decoder(_Row)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row, or a part of one, that could not be read; ``key`` is the same for the same row."""
+
+    key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of ``list --json``, newest rows first."""
+
+    rows: list[CreatorRow]
+    oldest: datetime | None
+    """When the last row of the page was created."""
+    bad: tuple[BadRow, ...] = ()
+    size: int = 0
+    """How many rows it had, the unreadable ones included."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """The elements of one array as they were printed; None if it has no end."""
+
+    elements: list[bytes] | None
+    end: int
+
+
+def page(stdout: bytes, asked: int) -> Page | Unreadable:
+    """The rows of one page; Unreadable if there is no whole array, or one with more rows than were asked for."""
+    best: Page | None = None
+    broken: Unreadable | None = None
+    for elements in _arrays(stdout, asked):
+        if elements is None:
+            broken = Unreadable("the JSON array has no end")
+        elif len(elements) > asked:
+            broken = Unreadable(f"the JSON array has more rows than the {asked} that were asked for")
+        elif (found := _page(elements)) and (best is None or found.rows or not best.rows):
+            best = found
+    if best and (best.rows or not broken):
+        if best.size >= _FORM_CHANGED and not best.rows:
+            return Unreadable(f"none of its {best.size} rows can be read: {best.bad[0].why}")
+        return best
+    return broken or Unreadable("there is no JSON array")
+
+
+def _arrays(stdout: bytes, asked: int) -> Iterator[list[bytes] | None]:
+    """The arrays that stand on lines of their own; None for one that looks like rows and has no end."""
+    start = unended = 0
+    while unended < _MOST_UNENDED and (found := _LINE_WITH_ARRAY.search(stdout, start)):
+        array = _scan(stdout, found.end(), asked)
+        start = array.end
+        if array.elements is None:
+            unended += 1
+            start = found.end()
+            if stdout[start : start + 64].lstrip()[:1] in (b"{", b"]", b""):
+                yield None
+        elif not stdout[array.end : array.end + 64].partition(b"\n")[0].strip():
+            yield array.elements
+
+
+def _scan(data: bytes, start: int, asked: int) -> _Array:
+    """The elements from behind an opening bracket to its closing one, or one more than were asked for."""
+    depth, begin, elements = 1, start, []
+    for token in _TOKEN.finditer(data, start):
+        first = data[token.start() : token.start() + 1]
+        if first == b'"':
+            if token.end() - token.start() == 1:
+                return _Array(None, token.end())
+        elif first == b",":
+            if depth == 1:
+                elements.append(data[begin : token.start()])
+                begin = token.end()
+                if len(elements) > asked:
+                    return _Array(elements, len(data))
+        elif first in b"[{":
+            depth += token.end() - token.start()
+        elif (closing := token.end() - token.start()) >= depth:
+            end = token.start() + depth
+            last = data[begin : end - 1]
+            return _Array([*elements, last] if elements or last.strip() else [], end)
+        else:
+            depth -= closing
+    return _Array(None, len(data))
+
+
+def _page(elements: list[bytes]) -> Page | None:
+    """None if nothing in the array is JSON."""
+    rows: list[CreatorRow] = []
+    bad: list[BadRow] = []
+    oldest: datetime | None = None
+    not_json = 0
+    for element in elements:
+        decoded = _decoded(element)
+        if isinstance(decoded, Unreadable):
+            not_json += decoded.why == _NOT_JSON.why
+            bad.append(_bad(element, decoded.why))
+            continue
+        made = foreign.moment(decoded.created_at, assume=UTC)
+        oldest = made if isinstance(made, datetime) else None
+        row = _creator_row(decoded, element, bad)
+        if row:
+            rows.append(row)
+    return Page(rows, oldest, tuple(bad), len(elements)) if not elements or not_json < len(elements) else None
+
+
+_NOT_JSON: Final = Unreadable("the row is not JSON")
+
+
+def _decoded(element: bytes) -> _Row | Unreadable:
+    """Half characters, which strict JSON refuses, become U+FFFD: they must not cost the row."""
+    try:
+        return _ROW.decode(element)
+    except RecursionError:
+        return Unreadable("the row is nested too deeply")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        utf8 = element.decode("utf-8", "replace").encode()
+    try:
+        return _ROW.decode(_HALF.sub(lambda found: found.group(1) or b"\\ufffd", utf8))
+    except msgspec.ValidationError as error:
+        return Unreadable(f"the row does not hold what it should: {error}")
+    except msgspec.MsgspecError:
+        return _NOT_JSON
+
+
+def _creator_row(row: _Row, element: bytes, bad: list[BadRow]) -> CreatorRow | None:
+    """None for a row whose task or state cannot be told; other fields are left out where they cannot be read."""
+    task, state = foreign.identifier(row.task_id), _state(row.status)
+    if isinstance(task, Unreadable):
+        bad.append(_bad(element, f"taskId: {task.why}"))
+        return None
+    key = f"{task} {row.status if isinstance(row.status, str) else ''}"[:300]
+    if isinstance(state, Unreadable):
+        bad.append(BadRow(key, f"status: {state.why}"))
+        state = RowState.UNKNOWN
+    requirements = foreign.text(row.requirements, most=foreign.MEBIBYTE, repair=True)
+    error = foreign.clipped(row.error_message, most=MOST_TEXT)
+    worker = foreign.identifier(row.worker_id)
+    return CreatorRow(
+        creator_task_id=task,
+        state=state,
+        requirements=requirements if isinstance(requirements, str) else "",
+        error=error if isinstance(error, str) else None,
+        worker_id=worker if isinstance(worker, str) else None,
+        started_at=_moment(row.started_at, "startedAt", key, bad),
+        completed_at=_moment(row.completed_at, "completedAt", key, bad),
+    )
+
+
+def _state(status: object) -> RowState | Unreadable:
+    known = _ROW_STATES.get(status) if isinstance(status, str) else None
+    return known if known and known is not RowState.UNKNOWN else Unreadable(f"{foreign.quoted(status)} is not a state")
+
+
+def _moment(value: object, name: str, key: str, bad: list[BadRow]) -> datetime | None:
+    if value is None:
+        return None
+    read = foreign.moment(value, assume=UTC)
+    if isinstance(read, Unreadable):
+        bad.append(BadRow(key, f"{name}: {read.why}"))
+        return None
+    return read
+
+
+def _bad(element: bytes, why: str) -> BadRow:
+    return BadRow(blake2b(element, digest_size=8).hexdigest(), why)
