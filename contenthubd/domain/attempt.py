@@ -29,6 +29,12 @@ def with_mark(requirements: str, mark: str) -> str:
     return f"{requirements}\n{mark}"
 
 
+def is_marked_otherwise(requirements: str, mark: str) -> bool:
+    """Whether these requirements end with the mark of another attempt: then they are surely another task's."""
+    ending = requirements.rstrip()[-MARK_LENGTH:]
+    return ending.startswith(MARK_PREFIX) and ending.endswith("]") and len(ending) == MARK_LENGTH and ending != mark
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
     """A process of ours, named so that a later daemon can tell whether it is still the same one."""

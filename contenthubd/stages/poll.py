@@ -13,7 +13,8 @@ from typing import Final
 import structlog
 
 from contenthubd import faultpoints
-from contenthubd.domain.attempt import Flight
+from contenthubd.domain.attempt import Flight, is_marked_otherwise
+from contenthubd.domain.errors import Unavailable
 from contenthubd.domain.outcome import (
     CreatorRow,
     ErrorKind,
@@ -29,7 +30,7 @@ from contenthubd.domain.polling import CLOSEST, next_look
 from contenthubd.domain.task import FINAL, Task, TaskState
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.creator import Creator, CreatorWatch
-from contenthubd.ports.flights import FlightStore, History
+from contenthubd.ports.flights import FlightStore, History, Key
 from contenthubd.ports.tasks import TaskStore
 from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.settle import Settle
@@ -80,6 +81,7 @@ class Poll:
         self._last_look: datetime | None = None
         self._seen: object = object()
         self._rows: dict[str, CreatorRow] = {}
+        self._troubled: set[Key] = set()
         self._durations: list[timedelta] = []
         self._sick: Sick | None = None
         self.calls = 0
@@ -149,12 +151,29 @@ class Poll:
                 return
             self._sick = None
             self._rows, self._seen = rows, seen
-        for flight in waiting:
-            await self._judge(flight, self._rows.get(flight.creator_task_id or ""))
+        for flight in sorted(waiting, key=lambda flight: (flight.task_id, flight.attempt) in self._troubled):
+            await self._judge_one(flight, self._rows.get(flight.creator_task_id or ""))
+
+    async def _judge_one(self, flight: Flight, row: CreatorRow | None) -> None:
+        """A fault over one task stops nobody else's look; who made trouble last time comes last."""
+        key = flight.task_id, flight.attempt
+        self._troubled.discard(key)
+        try:
+            await self._judge(flight, row)
+        except Unavailable:
+            raise
+        except Exception as fault:  # one task must not stop the look at the others; told with its traceback
+            log.error("look_crashed", task_id=str(flight.task_id), attempt=flight.attempt, exc_info=fault)
+            self._troubled.add(key)
 
     async def _judge(self, flight: Flight, row: CreatorRow | None) -> None:
-        if row is None:
+        if row is not None and is_marked_otherwise(row.requirements, flight.mark):
+            cause = f"The creator gave this task the id {row.creator_task_id}, which belongs to another task."
+            await self._failed(flight, Failed(ErrorKind.LOST, cause))
+        elif row is None:
             await self._failed(flight, Failed(ErrorKind.LOST, "The creator no longer knows this task."))
+        elif row.state is RowState.UNKNOWN:
+            log.info("row_state_unknown", task_id=str(flight.task_id), attempt=flight.attempt)
         elif row.state is RowState.COMPLETED:
             await self._completed(flight, row)
         elif row.state in (RowState.FAILED, RowState.CANCELLED):
@@ -179,6 +198,7 @@ class Poll:
             outcome = replace(outcome, ended_at=row.completed_at)
         if isinstance(outcome, Sick | Unknown):
             # The article is there and only could not be had just now; the deadline bounds how often this is tried.
+            self._troubled.add((flight.task_id, flight.attempt))
             log.warning("result_postponed", task_id=str(flight.task_id), cause=outcome.cause)
             return
         if _awaited(flight, task):
