@@ -55,7 +55,7 @@ def uncoloured(line: bytes) -> bytes:
 
 
 def places(data: bytes, mark: bytes, start: int, most: int) -> Iterator[int]:
-    """Where ``mark`` stands, from ``start`` on, at most so many times."""
+    """Where ``mark`` stands, from ``start`` on: the first ``most`` places."""
     for _ in range(most):
         start = data.find(mark, start)
         if start < 0:

@@ -173,7 +173,7 @@ def _decoded(element: bytes) -> _Row | Unreadable:
 
 
 def _creator_row(row: _Row, element: bytes, bad: list[BadRow]) -> CreatorRow | None:
-    """None for a row whose task or state cannot be told; other fields are left out where they cannot be read."""
+    """None for a row whose task could not be read; other fields are left out where they cannot be read."""
     task, state = foreign.identifier(row.task_id), _state(row.status)
     if isinstance(task, Unreadable):
         bad.append(_bad(element, f"taskId: {task.why}"))
