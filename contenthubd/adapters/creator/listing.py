@@ -76,7 +76,7 @@ class _Array:
 
 
 def page(stdout: bytes, asked: int) -> Page | Unreadable:
-    """The rows of one page; Unreadable if there is no whole array, or one with more rows than were asked for."""
+    """The rows of one page; Unreadable without a complete array, or for one with more rows than were asked for."""
     best: Page | None = None
     broken: Unreadable | None = None
     for elements in _arrays(stdout, asked):
