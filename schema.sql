@@ -5,9 +5,10 @@
 -- every write (state and attempt it leaves), and by the CHECKs below (rows that cannot be meant are refused).
 --
 -- account      one place the studio writes for
--- batch        tasks submitted together
+-- batch        tasks submitted together; `size` counts the requests it was made from
 -- task         one piece of content to generate; `attempt` is the fence of every write and only ever grows,
---              `retry_count` counts charged failures, `deaths` counts daemons and workers that died over it
+--              `retry_count` counts charged failures, `deaths` counts daemons and workers that died over it, `asked` keeps
+--              the request where an idempotency key may bring it again
 -- attempt      one try: a row from claim to end. Open rows (ended_at IS NULL) are what occupies the creator:
 --              the current ones and the abandoned ones, which we no longer wait for but which still run there
 -- content      the article of a completed task, one per task
@@ -41,7 +42,8 @@ CREATE TABLE batch (
     id uuid PRIMARY KEY,
     account_id uuid NOT NULL REFERENCES account,
     idempotency_key text,
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    size integer CHECK (size > 0)
 );
 CREATE UNIQUE INDEX batch_idempotency ON batch (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX batch_created ON batch (created_at, id);
@@ -74,6 +76,7 @@ CREATE TABLE task (
     finished_at timestamptz,
     error_kind text,
     error text,
+    asked jsonb,
     CONSTRAINT finished_if_final CHECK (
         (finished_at IS NOT NULL) = (state IN ('completed', 'failed', 'timeout', 'cancelled'))),
     CONSTRAINT run_at_if_retrying CHECK ((run_at IS NOT NULL) = (state = 'retrying')),

@@ -53,8 +53,21 @@ def read(path: str, form: str | None) -> Batch:
     batch = Batch()
     lines = list(_decoded(raw.removeprefix(b"\xef\xbb\xbf"), batch))
     {"txt": _text, "csv": _csv, "jsonl": _jsonl}[form](lines, batch)
+    _one_key_one_line(batch)
     batch.faults.sort()
     return batch
+
+
+def _one_key_one_line(batch: Batch) -> None:
+    """A key that an earlier line has is a fault: the second topic would be taken for the first one."""
+    first: dict[str, int] = {}
+    repeated: set[int] = set()
+    for index, (line, request) in enumerate(zip(batch.lines, batch.requests, strict=True)):
+        key = request.get("idempotency_key")
+        if key and first.setdefault(key, line) != line:
+            repeated.add(index)
+            batch.faults.append((line, f"The idempotency key {key[:60]!r} is already used in line {first[key]}."))
+    batch.drop(repeated)
 
 
 def _form_of(path: str) -> str:

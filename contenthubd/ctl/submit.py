@@ -8,6 +8,8 @@ from contenthubd.ctl.failure import OK, USAGE, Failure, Unreachable
 from contenthubd.ctl.output import Output, short
 
 PATIENCE_SECONDS = 300.0
+MOST_WATCHED = 150
+"""Ids that fit into one request line."""
 _SHARED = (
     "requirements", "category", "tone", "audience", "min_chars", "max_chars", "priority", "mode", "auto_approve",
     "max_retries", "timeout_seconds",
@@ -21,7 +23,7 @@ def generate(args: Namespace, client: Client, output: Output) -> int:
     submitted = client.post("/v1/tasks", order)
     task = submitted["tasks"][0]
     if not task["created"]:
-        output.say("This idempotency key was used before; its task is shown, nothing was submitted.")
+        output.say("0 submitted, 1 known before: the idempotency key was used for the same request.")
     if args.wait:
         from contenthubd.ctl import watch  # only what waits draws progress
 
@@ -48,17 +50,48 @@ def batch(args: Namespace, client: Client, output: Output) -> int:
     if args.dry_run:
         _show_dry_run(submitted, read.lines, output)
         return OK
-    told = f"Submitted {len(submitted['tasks'])} tasks as batch {submitted['batch_id']}."
+    told = _counted(submitted)
     if args.wait:
         from contenthubd.ctl import watch  # only what waits draws progress
 
         output.say(told)
-        target = watch.Target(batch=submitted["batch_id"], submitted=submitted)
-        return watch.until_done(target, client, output, watch.Patience(args.timeout, args.reconnect))
-    output.one(submitted, lambda: [("batch", submitted["batch_id"]), ("tasks", len(submitted["tasks"]))],
-               submitted["batch_id"])  # fmt: skip
-    output.say(f"Watch it with: contenthubctl task wait --batch {short(submitted['batch_id'])}")
+        return watch.until_done(_watched(submitted, output), client, output,
+                                watch.Patience(args.timeout, args.reconnect))  # fmt: skip
+    new, known = _split(submitted)
+    lines = [("batch", submitted["batch_id"]), ("submitted", len(new)), ("known before", len(known) or None)]
+    output.one(submitted, lambda: lines, submitted["batch_id"] or "\n".join(task["id"] for task in known))
+    output.say(told)
+    if submitted["batch_id"]:
+        output.say(f"Watch it with: contenthubctl task wait --batch {short(submitted['batch_id'])}")
     return OK
+
+
+def _split(submitted: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The tasks that were made, and those that an idempotency key found."""
+    tasks = submitted["tasks"]
+    return [task for task in tasks if task["created"]], [task for task in tasks if not task["created"]]
+
+
+def _counted(submitted: dict[str, Any]) -> str:
+    new, known = _split(submitted)
+    if not known:
+        return f"Submitted {len(new)} task{'s' * (len(new) != 1)} as batch {submitted['batch_id']}."
+    return f"{len(new)} submitted, {len(known)} known before (by their idempotency keys)."
+
+
+def _watched(submitted: dict[str, Any], output: Output) -> Any:
+    """The batch; or single tasks where some were known before, unless they are too many for one request."""
+    from contenthubd.ctl import watch  # only what waits draws progress
+
+    new, known = _split(submitted)
+    batch = submitted["batch_id"]
+    if batch and not (new and known):
+        return watch.Target(batch=batch, submitted=submitted)
+    ids = tuple(dict.fromkeys(task["id"] for task in submitted["tasks"]))
+    if batch and len(ids) > MOST_WATCHED:
+        output.say(f"Watching the {len(new)} new tasks only: more than {MOST_WATCHED} cannot be named one by one.")
+        return watch.Target(batch=batch, submitted=submitted)
+    return watch.Target(ids=ids[:MOST_WATCHED], submitted=submitted)
 
 
 def _patience_fits(args: Namespace) -> None:
@@ -176,4 +209,6 @@ def _show_dry_run(submitted: dict[str, Any], lines: list[int], output: Output) -
         {**submitted, "tasks": numbered}, numbered, ("LINE", "TOPIC"),
         lambda task: (str(task["line"]), task["topic"]), "topic",
     )  # fmt: skip
-    output.say(f"{len(numbered)} tasks would be submitted; nothing was.")
+    known = sum(not task["created"] for task in numbered)
+    told = f", {known} known before" if known else ""
+    output.say(f"Dry run: {len(numbered) - known} would be submitted{told}; nothing was submitted.")

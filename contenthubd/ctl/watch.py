@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from contenthubd.ctl.client import Client, quote
-from contenthubd.ctl.failure import FAILED, INTERRUPTED, OK, TIMED_OUT, Failure, Unreachable
+from contenthubd.ctl.failure import FAILED, INTERRUPTED, NOT_FOUND, OK, TIMED_OUT, Failure, Unreachable
 from contenthubd.ctl.listing import pages
 from contenthubd.ctl.output import Output, duration, short
 from contenthubd.ctl.progress import Progress, progress_for
@@ -136,12 +136,16 @@ def until_done(target: Target, client: Client, output: Output, patience: Patienc
     try:
         if target.batch == "last":
             newest = watch.asked(lambda: client.get("/v1/tasks", {"batch": "last", "limit": 1}))["tasks"]
-            watch.target = replace(target, batch=newest[0]["batch"])
+            if newest:
+                watch.target = replace(target, batch=newest[0]["batch"])
         watch.run()
         tasks = watch.results()
     except KeyboardInterrupt:
         output.say(f"\nStopped watching; the work goes on. Come back with: {watch.target.command}")
         return INTERRUPTED
+    if not tasks:
+        fix = "List tasks with: contenthubctl task list"
+        raise Failure(f"The batch {target.batch} has no tasks.", fix=fix, exit_code=NOT_FOUND)
     _show(tasks, watch.target, output)
     return OK if all(task["state"] == "completed" for task in tasks) else FAILED
 

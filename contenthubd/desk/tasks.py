@@ -43,8 +43,11 @@ class TaskDesk:
         """See the protocol."""
         requests = [request(one) for one in order.requests]
         if order.dry_run:
-            await self._submit.check(order.account, requests)
-            tasks = [wire.SubmittedTask(id="", state="pending", topic=one.topic) for one in requests]
+            new = await self._submit.check(order.account, requests, batch=order.batch, key=order.idempotency_key)
+            tasks = [
+                wire.SubmittedTask(id="", state="pending", topic=one.topic, created=created)
+                for one, created in zip(requests, new, strict=True)
+            ]
             return wire.Submitted(account=order.account, tasks=tasks, dry_run=True)
         stored = await self._submit(order.account, requests, batch=order.batch, key=order.idempotency_key)
         batch_id = batch_of(stored)

@@ -10,6 +10,7 @@ path can invent a transition, and a test walks every cell. The writes in the sto
 table too: ``UPDATE … WHERE state = <the state it leaves> AND attempt = <the fence>``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -167,3 +168,5 @@ class NewTask:
     created_at: datetime
     batch_id: UUID | None = None
     idempotency_key: str | None = None
+    asked: Mapping[str, object] | None = None
+    """What the request asked for, kept where an idempotency key may bring it again."""

@@ -67,11 +67,22 @@ class Lease:
     instance: str
 
 
-class TaskStore(Protocol):
-    """Tasks and their way through the states."""
+class SubmitStore(Protocol):
+    """Where tasks begin."""
 
     async def submit(self, tasks: Sequence[NewTask], batch: NewBatch | None) -> list[Task]:
-        """Insert tasks with their facts in one transaction, in order; a used idempotency key answers with its row."""
+        """Insert tasks with their facts in one transaction, in order; a used idempotency key answers with its row.
+
+        KeyReused, and nothing is stored, if a key was used with other values. A batch of which every task was known
+        before is not stored. Tasks of a known batch that were removed since are left out.
+        """
+
+    async def known(self, tasks: Sequence[NewTask], batch: NewBatch | None) -> list[bool]:
+        """For each task, whether ``submit`` would answer with an earlier one; KeyReused. Stores nothing."""
+
+
+class TaskStore(Protocol):
+    """Tasks and their way through the states."""
 
     async def waiting(self, limit: int, modes: Collection[Mode]) -> list[tuple[UUID, Rank]]:
         """The first ``limit`` pending tasks of these modes in rank order."""

@@ -30,7 +30,7 @@ class Views(Protocol):
         """Up to six ids of a task, content or batch that begin or end so (hex digits); a content also by its task."""
 
     async def last_batch(self) -> UUID | None:
-        """The batch that was submitted last."""
+        """The batch that was submitted last, of those that have tasks."""
 
     async def tasks(self, listing: Listing) -> list[Row]:
         """A page of tasks, newest first (in order of submit within one batch)."""

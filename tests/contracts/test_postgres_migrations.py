@@ -99,7 +99,8 @@ async def test_an_upgrade_of_the_previous_version_keeps_the_rows(
     previous = await make_database(PREVIOUS)
     await fill(previous, tmp_path)
     before = await everything(previous)
-    assert all(before.rows.values()), "a table without a row shows nothing"
+    filled = {"account", "attempt", "batch", "content", "fact", "image", "publication", "task"}
+    assert filled <= {table for table, rows in before.rows.items() if rows}, "a table without a row shows nothing"
     assert await upgrade(previous)
     assert await version(previous) == NEWEST
     assert await everything(previous, before.columns) == before

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contenthubd.adapters.postgres import statements as sql
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.adapters.postgres.tasks import as_made, as_task, submit_values
+from contenthubd.adapters.postgres.rows import as_made, as_task
+from contenthubd.adapters.postgres.tasks import submit_values
 from contenthubd.domain.errors import NotFound
 from contenthubd.domain.request import Request
 from contenthubd.domain.schedule import CatchUp, Firing, FiringOutcome, Schedule, SkipReason

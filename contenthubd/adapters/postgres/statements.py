@@ -26,12 +26,13 @@ SUBMIT: Final = text("""
             CAST(:ids AS uuid[]), CAST(:modes AS text[]), CAST(:topics AS text[]), CAST(:requirements AS text[]),
             CAST(:keywords AS text[]), CAST(:min_chars AS integer[]), CAST(:max_chars AS integer[]),
             CAST(:priorities AS smallint[]), CAST(:auto_approve AS boolean[]), CAST(:max_retries AS smallint[]),
-            CAST(:timeouts AS double precision[]), CAST(:keys AS text[])
+            CAST(:timeouts AS double precision[]), CAST(:keys AS text[]), CAST(:asked AS text[])
         ) WITH ORDINALITY AS one (id, mode, topic, requirements, keywords, min_chars, max_chars, priority,
-                                  auto_approve, max_retries, timeout_seconds, idempotency_key, place)
+                                  auto_approve, max_retries, timeout_seconds, idempotency_key, asked, place)
     ), batched AS (
-        INSERT INTO batch (id, account_id, idempotency_key, created_at)
-        SELECT CAST(:batch AS uuid), :account, CAST(:batch_key AS text), :now WHERE CAST(:batch AS uuid) IS NOT NULL
+        INSERT INTO batch (id, account_id, idempotency_key, created_at, size)
+        SELECT CAST(:batch AS uuid), :account, CAST(:batch_key AS text), :now, cardinality(CAST(:ids AS uuid[]))
+        WHERE CAST(:batch AS uuid) IS NOT NULL
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id
     ), base AS (
         SELECT lane.priority, greatest(
@@ -42,11 +43,12 @@ SUBMIT: Final = text("""
         FROM (SELECT DISTINCT priority FROM input) AS lane
     ), made AS (
         INSERT INTO task (id, account_id, batch_id, state, mode, topic, requirements, keywords, min_chars, max_chars,
-                          priority, turn, auto_approve, max_retries, timeout_seconds, idempotency_key, created_at)
+                          priority, turn, auto_approve, max_retries, timeout_seconds, idempotency_key, asked,
+                          created_at)
         SELECT input.id, :account, CAST(:batch AS uuid), :pending, mode, topic, requirements,
                coalesce(string_to_array(nullif(keywords, ''), ','), '{}'), min_chars, max_chars, priority,
                base.turn + row_number() OVER (PARTITION BY priority ORDER BY place) - 1,
-               auto_approve, max_retries, timeout_seconds, idempotency_key, :now
+               auto_approve, max_retries, timeout_seconds, idempotency_key, CAST(asked AS jsonb), :now
         FROM input JOIN base USING (priority)
         WHERE CAST(:batch AS uuid) IS NULL OR EXISTS (SELECT 1 FROM batched) ORDER BY place
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
@@ -57,15 +59,20 @@ SUBMIT: Final = text("""
     SELECT made.id, made.turn, made.sequence, account.name AS account FROM made, account WHERE account.id = :account
 """)
 
-SUBMITTED: Final = text(f"""
-    SELECT {TASK}, task.idempotency_key FROM task JOIN account ON account.id = task.account_id
-    WHERE task.id = ANY(CAST(:ids AS uuid[]))
-       OR (task.account_id = :account AND task.idempotency_key = ANY(CAST(:keys AS text[])))
-    ORDER BY task.sequence
+# Batches with keys of one account come one after the other: two with the same keys in another order would wait for
+# each other for ever. What is taken here is given back at the end of the transaction.
+LOCK_KEYS: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:account AS text), 0))")
+
+DROP_BATCH: Final = text("DELETE FROM batch WHERE id = :batch")
+
+OF_KEYS: Final = text(f"""
+    SELECT {TASK}, task.idempotency_key, task.asked FROM task JOIN account ON account.id = task.account_id
+    WHERE task.account_id = :account AND task.idempotency_key = ANY(CAST(:keys AS text[]))
 """)  # noqa: S608 - only our own column list is put in
 
 BATCH_OF_KEY: Final = text(f"""
-    SELECT {TASK} FROM batch JOIN task ON task.batch_id = batch.id JOIN account ON account.id = task.account_id
+    SELECT {TASK}, task.idempotency_key, task.asked, batch.size FROM batch JOIN task ON task.batch_id = batch.id
+    JOIN account ON account.id = task.account_id
     WHERE batch.account_id = :account AND batch.idempotency_key = :key ORDER BY task.sequence
 """)  # noqa: S608 - only our own column list is put in
 

@@ -2,43 +2,57 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contenthubd.adapters.postgres import keys
 from contenthubd.adapters.postgres import statements as sql
 from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.rows import as_made, as_task, ranked
 from contenthubd.adapters.postgres.settle import SETTLE, SETTLE_WITH_CONTENT, content_values, settle_values
-from contenthubd.domain.errors import NotFound
+from contenthubd.domain.errors import NotFound, Unavailable
 from contenthubd.domain.task import FINAL, Mode, NewTask, Rank, Task, TaskEvent, TaskState, sources
 from contenthubd.ports.tasks import Lease, NewBatch, Settlement
 
 
 class PostgresTasks:
-    """The task store on PostgreSQL (port ``TaskStore``)."""
+    """The task store on PostgreSQL (ports ``SubmitStore`` and ``TaskStore``)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def submit(self, tasks: Sequence[NewTask], batch: NewBatch | None) -> list[Task]:
         """All tasks belong to one account; see the port."""
-        made = {row.id: row for row in await self._database.rows(sql.SUBMIT, **submit_values(tasks, batch))}
-        if len(made) == len(tasks):
-            return [as_made(task, made[task.task_id]) for task in tasks]
-        if batch is not None and batch.idempotency_key is not None and not made:
-            rows = await self._database.rows(sql.BATCH_OF_KEY, account=batch.account_id, key=batch.idempotency_key)
-            if rows:
-                return [as_task(row) for row in rows]
-        keys = [task.idempotency_key for task in tasks if task.idempotency_key is not None]
-        ids = [task.task_id for task in tasks]
-        rows = await self._database.rows(sql.SUBMITTED, ids=ids, account=tasks[0].account_id, keys=keys)
-        return _in_order(tasks, rows)
+        if not keys.used(tasks, batch):
+            made = await self._database.rows(sql.SUBMIT, **submit_values(tasks, batch))
+            return as_answered(tasks, made, {})
+        if batch is None and len(tasks) == 1:
+            made = await self._database.rows(sql.SUBMIT, **submit_values(tasks, batch))
+            return as_answered(tasks, made, {} if made else await self._known_tasks(tasks))
+        async with self._database.transaction() as connection:
+            return await _submitted(connection, tasks, batch)
+
+    async def known(self, tasks: Sequence[NewTask], batch: NewBatch | None) -> list[bool]:
+        """See the port."""
+        if not keys.used(tasks, batch):
+            return [False] * len(tasks)
+        async with self._database.transaction() as connection:
+            if batch is not None and await keys.batch(connection, tasks, batch):
+                return [True] * len(tasks)
+            before = await keys.tasks(connection, tasks)
+        return [task.idempotency_key in before for task in tasks]
+
+    async def _known_tasks(self, tasks: Sequence[NewTask]) -> dict[str, Task]:
+        async with self._database.transaction() as connection:
+            return await keys.tasks(connection, tasks)
 
     async def waiting(self, limit: int, modes: Collection[Mode]) -> list[tuple[UUID, Rank]]:
         """See the port."""
-        return [_ranked(row) for row in await self._database.rows(sql.WAITING, limit=limit, modes=list(modes))]
+        return [ranked(row) for row in await self._database.rows(sql.WAITING, limit=limit, modes=list(modes))]
 
     async def claim(
         self, ids: Collection[UUID], *, run_as: Mapping[Mode, Mode], slots: int, lease: Lease, now: datetime
@@ -74,7 +88,7 @@ class PostgresTasks:
         """See the port."""
         rows = await self._database.rows(sql.PROMOTE, now=now, limit=limit, pending=TaskState.PENDING)
         following = await self._database.first(sql.NEXT_RETRY)
-        return [_ranked(row) for row in rows], following.at if following else None
+        return [ranked(row) for row in rows], following.at if following else None
 
     async def cancel(self, task_id: UUID, now: datetime, by: str) -> Task | None:
         """See the port."""
@@ -103,71 +117,35 @@ class PostgresTasks:
         return as_task(row)
 
 
-def as_task(row: Row[Any], run_as: Mapping[Mode, Mode] | None = None) -> Task:
-    """A row of ``statements.TASK`` as the inside sees it."""
-    mode = Mode(row.mode)
-    return Task(
-        task_id=row.id,
-        account_id=row.account_id,
-        account=row.account,
-        batch_id=row.batch_id,
-        state=TaskState(row.state),
-        mode=run_as[mode] if run_as else mode,
-        topic=row.topic,
-        requirements=row.requirements,
-        keywords=tuple(row.keywords),
-        min_chars=row.min_chars,
-        max_chars=row.max_chars,
-        rank=Rank(row.priority, row.turn, row.sequence),
-        auto_approve=row.auto_approve,
-        max_retries=row.max_retries,
-        timeout=timedelta(seconds=row.timeout_seconds),
-        attempt=row.attempt,
-        retry_count=row.retry_count,
-        deaths=row.deaths,
-        created_at=row.created_at,
-        run_at=row.run_at,
-        claimed_at=row.claimed_at,
-        finished_at=row.finished_at,
-        error_kind=row.error_kind,
-        error=row.error,
-    )
+async def _submitted(connection: AsyncConnection, tasks: Sequence[NewTask], batch: NewBatch | None) -> list[Task]:
+    """Tasks with keys; an error takes back what was inserted."""
+    await connection.execute(sql.LOCK_KEYS, {"account": str(tasks[0].account_id)})
+    made = (await connection.execute(sql.SUBMIT, submit_values(tasks, batch))).all()
+    if len(made) == len(tasks):
+        return as_answered(tasks, made, {})
+    if batch is not None and not made and (before := await keys.batch(connection, tasks, batch)):
+        return before
+    known = await keys.tasks(connection, tasks)
+    if batch is not None and not made:
+        await connection.execute(sql.DROP_BATCH, {"batch": batch.batch_id})
+    return as_answered(tasks, made, known)
 
 
-def as_made(task: NewTask, row: Row[Any]) -> Task:
-    """A task that was just inserted: what was handed in, and what the database chose."""
-    return Task(
-        task_id=task.task_id,
-        account_id=task.account_id,
-        account=row.account,
-        batch_id=task.batch_id,
-        state=TaskState.PENDING,
-        mode=task.mode,
-        topic=task.topic,
-        requirements=task.requirements,
-        keywords=task.keywords,
-        min_chars=task.min_chars,
-        max_chars=task.max_chars,
-        rank=Rank(task.priority, row.turn, row.sequence),
-        auto_approve=task.auto_approve,
-        max_retries=task.max_retries,
-        timeout=task.timeout,
-        attempt=0,
-        retry_count=0,
-        deaths=0,
-        created_at=task.created_at,
-    )
-
-
-def _in_order(tasks: Sequence[NewTask], rows: Sequence[Row[Any]]) -> list[Task]:
+def as_answered(tasks: Sequence[NewTask], made: Sequence[Row[Any]], known: Mapping[str, Task]) -> list[Task]:
     """One answer for each task asked for, in that order: its own row, or the one that used its key before."""
-    by_id = {row.id: row for row in rows}
-    by_key = {row.idempotency_key: row for row in rows if row.idempotency_key is not None}
-    return [as_task(by_id.get(task.task_id) or by_key[task.idempotency_key]) for task in tasks]
-
-
-def _ranked(row: Row[Any]) -> tuple[UUID, Rank]:
-    return row.id, Rank(row.priority, row.turn, row.sequence)
+    rows = {row.id: row for row in made}
+    answers = []
+    for task in tasks:
+        if row := rows.get(task.task_id):
+            answers.append(as_made(task, row))
+        elif before := known.get(task.idempotency_key or ""):
+            answers.append(before)
+        else:
+            raise Unavailable(
+                f"The task of the idempotency key {task.idempotency_key!r} was removed just now.",
+                fix="Repeat the request.",
+            )
+    return answers
 
 
 def submit_values(tasks: Sequence[NewTask], batch: NewBatch | None) -> dict[str, Any]:
@@ -190,4 +168,5 @@ def submit_values(tasks: Sequence[NewTask], batch: NewBatch | None) -> dict[str,
         "max_retries": [task.max_retries for task in tasks],
         "timeouts": [task.timeout.total_seconds() for task in tasks],
         "keys": [task.idempotency_key for task in tasks],
+        "asked": [json.dumps(task.asked, ensure_ascii=False) if task.asked else None for task in tasks],
     }

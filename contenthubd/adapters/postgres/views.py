@@ -52,7 +52,10 @@ _ATTEMPTS: Final = text("""
 """)
 _FACTS: Final = text("SELECT at, name, data FROM fact WHERE task_id = :id ORDER BY id")
 _BODY: Final = text("SELECT body FROM content WHERE id = :id")
-_LAST_BATCH: Final = text("SELECT id FROM batch ORDER BY created_at DESC, id DESC LIMIT 1")
+_LAST_BATCH: Final = text("""
+    SELECT id FROM batch WHERE EXISTS (SELECT 1 FROM task WHERE task.batch_id = batch.id)
+    ORDER BY created_at DESC, id DESC LIMIT 1
+""")
 _WAITED: Final = """
     SELECT task.id, task.state, task.topic, task.attempt, task.claimed_at, task.run_at, task.finished_at,
            task.error_kind, task.error,
@@ -113,7 +116,7 @@ class PostgresViews:
         return [row["id"] for row in await self._rows(f"{matching} LIMIT 6", values)]
 
     async def last_batch(self) -> UUID | None:
-        """The batch that was submitted last."""
+        """The batch that was submitted last, of those that have tasks."""
         row = await self._database.first(_LAST_BATCH)
         return row.id if row else None
 
