@@ -235,7 +235,7 @@ class Daemon:
             )
             url = await embedded.start()
         database = Database(
-            url.replace("postgresql://", "postgresql+asyncpg://", 1),
+            url,
             command_timeout=settings.command_timeout_seconds,
             pool_size=settings.pool_size,
         )

@@ -85,7 +85,7 @@ class Commands:
         """The database; ``alone``: no daemon may run on this state directory, ``create``: it may be made."""
         async with self._address(alone=alone, create=create) as url:
             database = Database(
-                url.replace("postgresql://", "postgresql+asyncpg://", 1),
+                url,
                 command_timeout=LONGEST_SECONDS,
                 pool_size=CONNECTIONS,
             )

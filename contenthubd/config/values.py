@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import inspect
 
+from contenthubd.adapters.postgres.address import SCHEMES, parse
 from contenthubd.config.keys import Key, choices, suggest, unwrap
 from contenthubd.domain.errors import InvalidInput
 
@@ -27,7 +28,6 @@ _TOML_TYPES = {"datetime": "date-time", "date": "local date", "time": "local tim
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*@")
 _QUERY_PASSWORD = re.compile(r"([?&][a-z_]*(?:password|passwd|secret|token)=)[^&\s]*", re.IGNORECASE)
 _URL_SCHEMES = {
-    "postgres_url": ("postgresql", "postgresql+asyncpg"),
     "redis_url": ("redis", "rediss", "unix"),
     "creator_redis_url": ("redis", "rediss"),
     "proxy_url": ("http", "https"),
@@ -189,12 +189,25 @@ def _url(key: Key, value: object, home: Path | None) -> object:
     return _with_place(key, text, parts.scheme, bool(parts.hostname), parts.path)
 
 
+def _postgres_url(key: Key, value: object, home: Path | None) -> object:
+    """As the adapter reads it, so that what passes here is what it connects with."""
+    text = str(value)
+    if not text:
+        return text
+    if text.partition("://")[0] not in SCHEMES or "://" not in text:
+        raise InvalidInput(f"{key.path} must be {key.expected}, found {quoted(text)}.")
+    try:
+        parse(text)
+    except InvalidInput as fault:
+        raise InvalidInput(f"{key.path}: {fault.what}") from None  # its chain may quote a password
+    return text
+
+
 def _with_place(key: Key, text: str, scheme: str, has_host: bool, path: str) -> str:
     """Refuse an address that says how but not where: no host, or for a socket no path."""
     if scheme == "unix" and path in ("", "/"):
         raise InvalidInput(f"{key.path} has no socket path: write unix:///path/to/redis.sock, found {quoted(text)}.")
-    # PostgreSQL takes its host from ?host=… (a socket directory) or from its own default, so none is needed here.
-    if scheme not in ("unix", "postgresql", "postgresql+asyncpg") and not has_host:
+    if scheme != "unix" and not has_host:
         raise InvalidInput(f"{key.path} has no host: write {scheme}://host:port, found {quoted(text)}.")
     return text
 
@@ -202,5 +215,6 @@ def _with_place(key: Key, text: str, scheme: str, has_host: bool, path: str) -> 
 _FURTHER: dict[str, Callable[[Key, object, Path | None], object]] = {
     "path": _path,
     "command": _command,
+    "postgres_url": _postgres_url,
     **dict.fromkeys(_URL_SCHEMES, _url),
 }

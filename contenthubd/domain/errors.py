@@ -9,6 +9,7 @@ ContentHubError
 │   └── InstanceTaken     the creator instance is another daemon's        (exit 6)
 ├── Unavailable           something we need does not answer just now      (exit 5, HTTP 503)
 │   └── DatabaseUnavailable
+│       └── DatabaseRefused   it answers, and a person must change something (exit 2)
 ├── StateDirectoryError   our own directory cannot be used (read-only, full, other version)
 │   └── StateDirectoryTaken   another daemon uses it                  (exit 6)
 ├── PublishFailed         a target refused or could not be reached
@@ -101,6 +102,16 @@ class DatabaseUnavailable(Unavailable):
     """PostgreSQL does not answer or went away in the middle."""
 
     code = "database_unavailable"
+
+
+class DatabaseRefused(DatabaseUnavailable):
+    """PostgreSQL answers, but cannot be used as it is: no restart helps, a person must change something.
+
+    A running daemon waits for that as for a server that is away; a start ends.
+    """
+
+    code = "database_refused"
+    exit_code = 2
 
 
 class StateDirectoryError(ContentHubError):

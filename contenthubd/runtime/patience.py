@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 import anyio
 import structlog
 
-from contenthubd.domain.errors import ContentHubError, DatabaseUnavailable
+from contenthubd.domain.errors import ContentHubError, DatabaseRefused, DatabaseUnavailable
 from contenthubd.runtime import lifecycle
 
 FIRST_PAUSE: Final = timedelta(seconds=0.5)
@@ -29,6 +29,8 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
     """
     try:
         return await call()
+    except DatabaseRefused:
+        raise
     except DatabaseUnavailable as fault:
         log.warning("database_awaited", error=str(fault))
     waiting = _Waiting(call)
@@ -59,6 +61,8 @@ class _Waiting(Generic[T]):
             pause = min(pause * 2, LONGEST_PAUSE)
             try:
                 self.answers.append(await self._call())
+            except DatabaseRefused as fault:
+                self.fault = fault
             except DatabaseUnavailable:
                 continue
             except ContentHubError as fault:

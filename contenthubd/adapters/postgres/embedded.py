@@ -17,15 +17,20 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import asyncpg
 import structlog
 
 from contenthubd.adapters.postgres import cluster, faults, programs
+from contenthubd.adapters.postgres.address import parse
 from contenthubd.adapters.postgres.binaries import OLDEST_MAJOR, find_postgres_bin, parse_major
+from contenthubd.adapters.postgres.connect import connect
 from contenthubd.adapters.postgres.identity import Identity, candidates
+from contenthubd.domain.errors import DatabaseUnavailable
 
 __all__ = ["EmbeddedPostgres", "find_postgres_bin"]
 
@@ -191,23 +196,16 @@ class EmbeddedPostgres:
         while process.returncode is None:
             try:
                 connection = await self._connect()
-            except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
+            except DatabaseUnavailable:
                 await asyncio.sleep(_READY_POLL_SECONDS)
             else:
                 await connection.close(timeout=_CONNECT_SECONDS)
                 return True
         return False
 
-    async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(
-            host=str(self._socket_dir),
-            port=5432,
-            user=programs.USER,
-            database="postgres",
-            ssl=False,
-            timeout=_CONNECT_SECONDS,
-            command_timeout=_START_SECONDS,
-        )
+    async def _connect(self) -> "asyncpg.Connection[Any]":
+        address = replace(parse(_address(self._socket_dir)), database="postgres")
+        return (await connect(address, timeout=_CONNECT_SECONDS, command_timeout=_START_SECONDS)).driver
 
     async def _create_database(self) -> None:
         try:
@@ -217,7 +215,7 @@ class EmbeddedPostgres:
                     await connection.execute(f'CREATE DATABASE "{DATABASE}"')
             finally:
                 await connection.close(timeout=_CONNECT_SECONDS)
-        except (OSError, asyncpg.PostgresError) as error:
+        except (OSError, asyncpg.PostgresError, DatabaseUnavailable) as error:
             raise faults.start_failed(self._data_dir, self._log.path, str(error)) from error
 
     # ------------------------------------------------------------------------------------------------------ stopping
@@ -255,7 +253,8 @@ def address_of_running(data_dir: Path) -> str | None:
 
 
 def _address(socket_dir: Path) -> str:
-    return f"postgresql+asyncpg://{programs.USER}@/{DATABASE}?host={socket_dir}"
+    # The password is empty, not absent: nobody's password file is looked into for it.
+    return f"postgresql+asyncpg://{programs.USER}:@/{DATABASE}?host={socket_dir}&port=5432"
 
 
 async def _ended(process: asyncio.subprocess.Process, number: signal.Signals, seconds: float) -> bool:

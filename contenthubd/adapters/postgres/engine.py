@@ -9,11 +9,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import Row, TextClause
+from sqlalchemy import Row, TextClause, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.util import await_only
 
+from contenthubd.adapters.postgres.address import parse
+from contenthubd.adapters.postgres.connect import connect
+from contenthubd.adapters.postgres.refusals import AGAIN, said
 from contenthubd.domain.errors import DatabaseUnavailable
 
 AWAY: Final = (
@@ -36,23 +40,37 @@ AWAY: Final = (
 
 
 class Database:
-    """A pool of connections to one PostgreSQL database; ``command_timeout`` in seconds bounds each statement."""
+    """A pool of connections to one PostgreSQL database; ``command_timeout`` in seconds bounds each statement.
+
+    Behind a pooler that shares connections, statements have no names: what a session would keep is not there again.
+    """
 
     def __init__(self, url: str, *, command_timeout: float = 10, pool_size: int = 6) -> None:
         self.url = url
+        self.address = parse(url)
+        self.pooled = False
+        """Whether the last connection was made through such a pooler."""
+        self._limits = {"timeout": command_timeout, "command_timeout": command_timeout}
         self._engine = create_async_engine(
-            url,
+            "postgresql+asyncpg://",  # where to, and how, is told to every connection by the event below
             isolation_level="AUTOCOMMIT",  # as a setting of the pool: set for each statement it costs a third more
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=command_timeout,
-            connect_args={
-                "command_timeout": command_timeout,
-                "timeout": command_timeout,
-                "server_settings": {"application_name": "contenthubd", "timezone": "UTC"},
-            },
         )
+        event.listen(self._engine.sync_engine, "do_connect", self._connected)
         self._together = self._engine.execution_options(isolation_level="READ COMMITTED")
+
+    def _connected(self, dialect: Any, *_: object) -> Any:
+        """A connection as SQLAlchemy wants it."""
+        made = await_only(connect(self.address, **self._limits))
+        self.pooled = made.pooled
+
+        async def driver() -> object:
+            return made.driver
+
+        kept = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str} if made.pooled else {}
+        return dialect.loaded_dbapi.connect(async_creator_fn=driver, **kept)
 
     async def rows(self, statement: TextClause, **values: Any) -> Sequence[Row[Any]]:
         """Run one statement as its own transaction; all rows."""
@@ -96,9 +114,8 @@ async def _translated() -> AsyncIterator[None]:
 
 
 def _unavailable(fault: BaseException) -> DatabaseUnavailable:
-    what, fix = "PostgreSQL does not answer.", "Work goes on by itself when it is back."
+    what, fix = "PostgreSQL does not answer.", AGAIN
     if isinstance(fault, asyncpg.UndefinedTableError):
         what = "The tables of contenthubd are not in the database."
         fix = "Restore a backup, or start contenthubd again to begin with empty tables."
-    why = f"{type(fault).__name__}: {str(fault).splitlines()[0] if str(fault) else 'no answer in time'}"
-    return DatabaseUnavailable(what, why=why, fix=fix)
+    return DatabaseUnavailable(what, why=said(fault), fix=fix)

@@ -1,0 +1,157 @@
+"""What a server that cannot be used says, and what that means: away, which passes, or refused, which a person ends."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+import asyncpg
+
+from contenthubd.adapters.postgres.address import Address
+from contenthubd.domain.errors import DatabaseRefused, DatabaseUnavailable
+
+AGAIN: Final = "Work goes on by itself when it is back."
+_POOLER_PARAMETER: Final = "unsupported startup parameter"
+_POOLER_NO_DATABASE: Final = ("no such database", "no such user", "auth failed", "authentication failed")
+
+
+def cannot_connect(fault: BaseException, address: Address) -> DatabaseUnavailable:
+    """Why no connection could be made. DatabaseRefused where only a person can change that."""
+    refused = next((told for kind, told in _TOLD if isinstance(fault, kind)), None)
+    parts = refused(fault, address) if refused is not None else None
+    if parts is not None:
+        what, fix = parts
+        return DatabaseRefused(what, why=said(fault), fix=fix)
+    return DatabaseUnavailable("PostgreSQL does not answer.", why=f"At {address.place}: {said(fault)}.", fix=AGAIN)
+
+
+def said(fault: BaseException) -> str:
+    """The first line of what was said, with its kind."""
+    text = str(fault).strip()
+    first = text.splitlines()[0] if text else "no answer in time"
+    return f"{type(fault).__name__}: {first}"
+
+
+Told = Callable[[BaseException, Address], tuple[str, str] | None]
+
+
+def _password(_fault: BaseException, address: Address) -> tuple[str, str]:
+    return (
+        f"PostgreSQL at {address.place} refuses the password of the user {address.user!r}.",
+        "Correct the password in database.url, or set another one: "
+        f"psql -c '\\password {address.user}' as an administrator of the server.",
+    )
+
+
+def _authorization(fault: BaseException, address: Address) -> tuple[str, str] | None:
+    text = str(fault)
+    if "does not exist" in text:
+        return (
+            f"PostgreSQL at {address.place} has no user {address.user!r}.",
+            f"Create it: CREATE ROLE {quoted(address.user)} LOGIN PASSWORD '…'; or correct database.url.",
+        )
+    if "not permitted to log in" in text:
+        return (
+            f"The user {address.user!r} may not log in to PostgreSQL at {address.place}.",
+            f"Allow it: ALTER ROLE {quoted(address.user)} LOGIN;",
+        )
+    return (
+        f"PostgreSQL at {address.place} refuses a connection of the user {address.user!r} from this machine.",
+        "Add a line for this user, database and address to the server's pg_hba.conf and reload it: "
+        "SELECT pg_reload_conf();",
+    )
+
+
+def _no_database(_fault: BaseException, address: Address) -> tuple[str, str]:
+    return (
+        f"PostgreSQL at {address.place} has no database {address.database!r}.",
+        f"Create it: {create_database(address)}",
+    )
+
+
+def _privilege(_fault: BaseException, address: Address) -> tuple[str, str]:
+    return (
+        f"The user {address.user!r} may not connect to the database {address.database!r}.",
+        f"Allow it: GRANT CONNECT ON DATABASE {quoted(address.database)} TO {quoted(address.user)};",
+    )
+
+
+def _protocol(fault: BaseException, address: Address) -> tuple[str, str] | None:
+    """What poolers say, who have no codes of their own."""
+    text = str(fault)
+    if _POOLER_PARAMETER in text:
+        name = text.rpartition(":")[2].strip()
+        return (
+            f"The connection pooler at {address.place} refuses the setting {name!r}.",
+            "Remove it from the parameter options in database.url and set it for the user instead: "
+            f"ALTER ROLE {quoted(address.user)} SET {name} = …;",
+        )
+    if any(words in text for words in _POOLER_NO_DATABASE):
+        return (
+            f"The connection pooler at {address.place} refuses the user {address.user!r} or the database "
+            f"{address.database!r}.",
+            "Correct database.url, or add them to the configuration of the pooler: [databases] and auth_file "
+            "in pgbouncer.ini.",
+        )
+    return None
+
+
+def _setting(_fault: BaseException, address: Address) -> tuple[str, str]:
+    return (
+        f"PostgreSQL at {address.place} refuses a setting of the connection.",
+        "Correct the parameter options in database.url.",
+    )
+
+
+def _certificate(fault: BaseException, address: Address) -> tuple[str, str]:
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        root = address.tls.rootcert or "the certificate authorities of this system"
+        return (
+            f"The certificate of PostgreSQL at {address.place} is not trusted.",
+            f"It was checked against {root} (sslmode={address.tls.mode}); name the right file with sslrootcert, "
+            "and the server as in its certificate.",
+        )
+    return (
+        f"No encrypted connection to PostgreSQL at {address.place} could be made.",
+        "Check sslmode, sslcert, sslkey and the TLS versions in database.url against the server's settings.",
+    )
+
+
+def _no_tls(fault: BaseException, address: Address) -> tuple[str, str] | None:
+    if "rejected SSL upgrade" not in str(fault):
+        return None
+    return (
+        f"PostgreSQL at {address.place} offers no encrypted connections; sslmode={address.tls.mode} needs one.",
+        "Set ssl = on in postgresql.conf of the server, or write sslmode=prefer in database.url.",
+    )
+
+
+def quoted(name: str) -> str:
+    """A name as SQL wants it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def create_database(address: Address) -> str:
+    """The line that makes the database as it must be; it works on a server of any locale."""
+    return (
+        f"CREATE DATABASE {quoted(address.database)} OWNER {quoted(address.user)} ENCODING 'UTF8' "
+        "LOCALE 'C' TEMPLATE template0;"
+    )
+
+
+_TOLD: Final[tuple[tuple[type[BaseException], Told], ...]] = (
+    (asyncpg.InvalidPasswordError, _password),
+    (asyncpg.InvalidAuthorizationSpecificationError, _authorization),
+    (asyncpg.InvalidCatalogNameError, _no_database),
+    (asyncpg.InsufficientPrivilegeError, _privilege),
+    (asyncpg.ProtocolViolationError, _protocol),
+    (asyncpg.CantChangeRuntimeParamError, _setting),
+    (asyncpg.InvalidParameterValueError, _setting),
+    (asyncpg.UndefinedObjectError, _setting),
+    (ssl.SSLError, _certificate),
+    (ConnectionError, _no_tls),
+)
+"""By kind, the most special first; a kind may find that its case is an ordinary absence."""
+
+CONNECT_FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, asyncio.TimeoutError)
+"""All that an attempt to connect may raise."""
