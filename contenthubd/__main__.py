@@ -134,12 +134,15 @@ def _run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
     from contenthubd.runtime.clock import SystemClock
     from contenthubd.runtime.log import configure
 
-    configure(loaded.config.daemon.log_level, loaded.config.daemon.log_format)
+    lines = configure(loaded.config.daemon.log_level, loaded.config.daemon.log_format)
     faultpoints.arm(os.environ.get(faultpoints.VARIABLE))
     if sys.version_info < (3, 12):
         # Python 3.11 defaults to a thread for every child; a pidfd costs a third of that.
         asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
-    anyio.run(Daemon(loaded, SystemClock(), read).run)
+    try:
+        anyio.run(Daemon(loaded, SystemClock(), read).run)
+    finally:
+        lines.flush()
     return 0
 
 

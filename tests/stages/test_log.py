@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 from pathlib import Path
 
@@ -46,3 +47,27 @@ def test_lost_lines_are_told_once_and_a_torn_one_spoils_no_other(tmp_path: Path)
 def test_half_a_character_is_written_as_what_it_is(capfd: pytest.CaptureFixture[str]) -> None:
     Lines(2).info("half \ud83d")
     assert capfd.readouterr().err == "half \\ud83d\n"
+
+
+def test_a_reader_that_stopped_reading_blocks_nobody_and_gets_its_lines_in_order() -> None:
+    reader, writer = os.pipe()
+    lines = Lines(writer)
+    sent = [f"{number} {'x' * 1000}" for number in range(2000)]
+    for line in sent:  # two megabytes: a pipe holds 64 KiB, the rest waits, and what waits is bounded
+        lines.info(line)
+    assert lines.lost > 0
+    assert not lines.flush(0.01)
+    told = b""
+    while not lines.flush(0.0):
+        told += os.read(reader, 65536)
+    lines.info("the end")
+    while not told.endswith(b"the end\n"):
+        told += os.read(reader, 65536)
+    got = [line for line in told.decode().splitlines() if "log_lines_lost" not in line]
+    assert got[:-1] == sent[: len(got) - 1]
+    assert lines.lost == 0
+    counted = re.search(r'"lines": (\d+)', told.decode())
+    assert counted is not None
+    assert int(counted[1]) == len(sent) - len(got) + 1
+    os.close(reader)
+    os.close(writer)
