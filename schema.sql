@@ -141,6 +141,7 @@ CREATE TABLE content (
     reviewed_at timestamptz,
     reviewed_by text,
     review_reason text,
+    hold_reason text,
     CONSTRAINT review_has_reviewer CHECK ((reviewed_at IS NULL) = (reviewed_by IS NULL)),
     CONSTRAINT decided_is_reviewed CHECK (state = 'pending_review' OR reviewed_at IS NOT NULL)
 );

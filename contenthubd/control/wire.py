@@ -218,6 +218,8 @@ class TaskView(WaitedTask, kw_only=True):
     content_id: str | None = None
     content_state: ReviewState | None = None
     title: str | None = None
+    hold_reason: str | None = None
+    """Why the article was not approved automatically, where the task says it should be."""
     published_at: str | None = None
     location: str | None = None
     """Where the first publication lies, when there is one."""
@@ -304,6 +306,8 @@ class ContentView(Telling):
     reviewed_at: str | None = None
     reviewed_by: str | None = None
     review_reason: str | None = None
+    hold_reason: str | None = None
+    """What was found in the article that a person should look at before it is published."""
     images: list[ImageView] = field(default_factory=list)
     publications: list[PublicationView] = field(default_factory=list)
     body: str | None = None

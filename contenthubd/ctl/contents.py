@@ -26,7 +26,8 @@ def listed(args: Namespace, client: Client, output: Output) -> int:
 
 def row(content: dict[str, Any]) -> tuple[str, ...]:
     """An article's line in a list."""
-    located = location(content) or ""
+    held = content["hold_reason"] if content["state"] == "pending_review" else ""
+    located = location(content) or held or ""
     return short(content["id"]), content["state"], content["account"], str(content["chars"]), content["title"], located
 
 
@@ -75,6 +76,7 @@ def _lines(content: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "created", instant(content["created_at"])
     reviewed = (instant(content["reviewed_at"]), content["reviewed_by"], content["review_reason"])
     yield "reviewed", "  ".join(part for part in reviewed if part)
+    yield "held", content["hold_reason"]
     yield "images", "\n".join(map(_image_line, content["images"]))
     yield "publications", "\n".join(map(_publication_line, content["publications"]))
 

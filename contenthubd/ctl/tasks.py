@@ -106,6 +106,7 @@ def _lines(task: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "creator task", task["creator_task_id"]
     yield "content", f"{task['content_id']} ({task['content_state']})" if task["content_id"] else None
     yield "title", task["title"]
+    yield "held", task["hold_reason"]
     yield "published", instant(task["published_at"])
     yield "location", task["location"]
     yield "attempts", "\n".join(map(_attempt_line, task["attempts"]))

@@ -1,11 +1,57 @@
-"""From the creator's text to ours: the mark taken out again, the title found."""
+"""From the creator's text to ours: the mark taken out again, wrapping taken off, the title found.
+
+An article is foreign text. Reading one is linear in its length and raises nothing; what is only likely is not changed
+but held back for a person.
+"""
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
-_HEADING: Final = re.compile(r"^#[ \t]+(\S.*?)[ \t]*#*[ \t]*$", re.MULTILINE)
-_FENCE: Final = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+from contenthubd.domain.markdown import Beginning
+from contenthubd.domain.plain import one_line
+from contenthubd.domain.wrapping import Unwrapped, unwrap
+
 MAX_TITLE_CHARS: Final = 200
+MAX_IMAGES: Final = 100
+UNTITLED: Final = "Untitled"
+_PLACEHOLDER: Final = re.compile(r"\bimage-placeholder-(\d{1,4})(?!\d)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """What an answer of the creator comes to; ``body`` is empty if nobody would see anything of it."""
+
+    body: str
+    title: str
+    hold_reason: str = ""
+    """Why a person should look before it is published; empty: no reason."""
+    echoed: bool = False
+    """Whether the mark of the attempt stood in it."""
+    removed: tuple[str, ...] = ()
+    """What was taken off around the article, in words."""
+    front_matter: str = ""
+    """Front matter that was taken off."""
+    missing_images: tuple[int, ...] = ()
+    """Images that the article names and the creator did not deliver."""
+
+
+def read_article(text: str, mark: str, topic: str, images: int) -> Article:
+    """The article in an answer of the creator that came with so many ``images``."""
+    unmarked, echoed = without_mark(text, mark)
+    seen = unwrap(unmarked)
+    beginning = Beginning(seen.text)
+    if not beginning.reads():
+        return Article("", "", echoed=echoed)
+    return Article(
+        body=seen.text.lstrip("\ufeff"),
+        title=_title(beginning, seen, topic),
+        hold_reason=" ".join(seen.doubts),
+        echoed=echoed,
+        removed=seen.removed,
+        front_matter=seen.front_matter,
+        missing_images=_missing(seen.text, images),
+    )
 
 
 def without_mark(article: str, mark: str) -> tuple[str, bool]:
@@ -16,7 +62,15 @@ def without_mark(article: str, mark: str) -> tuple[str, bool]:
     return "\n".join(lines).replace(mark, ""), True
 
 
-def title_of(article: str, topic: str) -> str:
-    """The first level-one heading outside code blocks, else the topic; cut to 200 characters."""
-    heading = _HEADING.search(_FENCE.sub("", article))
-    return (heading.group(1) if heading else topic).strip()[:MAX_TITLE_CHARS]
+def _title(beginning: Beginning, seen: Unwrapped, topic: str) -> str:
+    """The first first-level heading that shows anything, else the title of its front matter, else the topic."""
+    for candidate in (*beginning.headings(), seen.front_title, topic):
+        title = one_line(candidate, MAX_TITLE_CHARS)
+        if title:
+            return title
+    return UNTITLED
+
+
+def _missing(body: str, images: int) -> tuple[int, ...]:
+    named = {int(found[1]) for found in _PLACEHOLDER.finditer(body)}
+    return tuple(sorted(number for number in named if number > images)[:MAX_IMAGES])

@@ -66,6 +66,10 @@ class NewContent:
     title: str
     body: str
     approved: bool
+    hold_reason: str = ""
+    """Why a person should look at it before it is published; empty: no reason."""
+    missing_images: tuple[int, ...] = ()
+    """Positions of images that the article names and the creator did not deliver."""
     images: tuple[tuple[str, str], ...]
     """(url, prompt) in the article's order."""
     publication_ids: tuple[tuple[UUID, str], ...]
@@ -88,4 +92,5 @@ class Content:
     reviewed_at: datetime | None = None
     reviewed_by: str | None = None
     review_reason: str | None = None
+    hold_reason: str | None = None
     images: tuple[Image, ...] = ()

@@ -4,15 +4,17 @@
 was the creator's or the daemon's fault does not, but a task over which three of them died is parked as poison.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from functools import partial
+from typing import Final, assert_never
 
 import structlog
+from anyio import to_thread
 
 from contenthubd import faultpoints
-from contenthubd.domain.article import title_of, without_mark
+from contenthubd.domain.article import Article, read_article
 from contenthubd.domain.attempt import mark_of
 from contenthubd.domain.content import NewContent
 from contenthubd.domain.errors import Conflict
@@ -37,6 +39,9 @@ from contenthubd.ports.stage import Stage, Wake
 from contenthubd.ports.tasks import Fact, Settlement, TaskStore
 from contenthubd.stages.slots import Slots
 
+SHORT_CHARS: Final = 1_000
+"""An article up to this length is read on the event loop: in less time than a thread takes to start."""
+MAX_FACT_CHARS: Final = 1_000
 log = structlog.get_logger(__name__)
 
 
@@ -68,8 +73,10 @@ class Settle:
     ) -> bool:
         """Settle ``attempt`` (default: the task's present one); False if the task had moved on meanwhile."""
         number = task.attempt if attempt is None else attempt
+        decided = partial(decide, task, number, outcome, self.rules, self._clock, owner=owner, died=died)
+        long = isinstance(outcome, Succeeded) and len(outcome.article) > SHORT_CHARS
         try:
-            settlement = decide(task, number, outcome, self.rules, self._clock, owner=owner, died=died)
+            settlement = await to_thread.run_sync(decided) if long else decided()
         except Conflict:
             log.warning("settle_lost", task_id=str(task.task_id), attempt=number, state=task.state)
             return False
@@ -209,32 +216,45 @@ class _Base:
 
 def _succeeded(base: _Base, outcome: Succeeded, rules: Rules, clock: Clock) -> Settlement:
     task = base.task
-    body, echoed = without_mark(outcome.article, mark_of(task.task_id, base.attempt))
-    if not body.replace("\0", "").strip():
-        failed = Failed(ErrorKind.ARTICLE_EMPTY, "The creator finished, but its article is empty.")
+    article = read_article(outcome.article, mark_of(task.task_id, base.attempt), task.topic, len(outcome.pictures))
+    if not article.body:
+        failed = Failed(ErrorKind.ARTICLE_EMPTY, "The creator finished, but its article has no visible text.")
         return _failed(base, failed, rules, clock, died=False)
-    targets = rules.targets if task.auto_approve else ()
+    approved = task.auto_approve and not article.hold_reason
     content = NewContent(
         content_id=clock.new_id(),
-        title=title_of(body, task.topic),
-        body=body,
-        approved=task.auto_approve,
+        title=article.title,
+        body=article.body,
+        approved=approved,
+        hold_reason=article.hold_reason,
         images=tuple((picture.url, picture.prompt) for picture in outcome.pictures),
-        publication_ids=tuple((clock.new_id(), target) for target in targets),
+        missing_images=article.missing_images,
+        publication_ids=tuple((clock.new_id(), target) for target in (rules.targets if approved else ())),
     )
     late = base.attempt != task.attempt or task.state not in (TaskState.SUBMITTED, TaskState.RUNNING)
-    facts = [Fact("task_completed", {"attempt": base.attempt, "late": late, "chars": len(body)})]
-    if echoed:
-        facts.append(Fact("mark_removed", {"attempt": base.attempt}))
-    facts.append(Fact("content_approved" if task.auto_approve else "content_awaits_review", {"by": "auto"}))
+    completed = Fact("task_completed", {"attempt": base.attempt, "late": late, "chars": len(article.body)})
     return base.write(
         TaskEvent.SUCCEEDED_LATE if late else TaskEvent.SUCCEEDED,
         "succeeded",
-        facts=tuple(facts),
+        facts=(completed, *_article_facts(article, base.attempt, approved=approved)),
         creator_task_id=outcome.creator_task_id,
         creator_ended_at=outcome.ended_at,
         content=content,
     )
+
+
+def _article_facts(article: Article, attempt: int, *, approved: bool) -> Iterator[Fact]:
+    """What was found in the answer, and what became of the article."""
+    if article.echoed:
+        yield Fact("mark_removed", {"attempt": attempt})
+    if article.removed:
+        data = {"what": ", ".join(article.removed), "front_matter": article.front_matter[:MAX_FACT_CHARS]}
+        yield Fact("article_unwrapped", data)
+    if article.missing_images:
+        yield Fact("images_missing", {"positions": list(article.missing_images)})
+    if article.hold_reason:
+        yield Fact("content_held", {"reason": article.hold_reason})
+    yield Fact("content_approved" if approved else "content_awaits_review", {"by": "auto"})
 
 
 def _failed(base: _Base, failed: Failed, rules: Rules, clock: Clock, *, died: bool) -> Settlement:

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from anyio import create_task_group
+from anyio.lowlevel import checkpoint
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -97,6 +99,79 @@ async def test_without_automatic_approval_a_content_waits_outside_the_pool(house
     assert await house.publication(task) is None
     assert (await house.facts(task))[-1] == "content_awaits_review"
     assert house.rung[Stage.PUBLISH] == 1
+
+
+FENCED = "```markdown\n---\ntitle: x\n---\n# C#\n\nWords.\n```"
+WRAPPED = f"Sure, here is the article:\n\n{FENCED}\n\nLet me know about any changes!"
+DOUBTFUL = "Sure, here is the article:\n\nWords without a heading."
+
+
+async def test_a_wrapped_article_is_unwrapped_and_told(house: House) -> None:
+    task = await house.claimed(mode=Mode.SYNC)
+    assert await house.settle(task, Succeeded(WRAPPED), owner=house.owner)
+    content = await house.content(task)
+    assert (content.title, content.body, content.state, content.hold_reason) == (
+        "C#",
+        "# C#\n\nWords.\n",
+        "approved",
+        None,
+    )
+    assert (await house.facts(task))[-3:] == ["task_completed", "article_unwrapped", "content_approved"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_doubtful_article_is_never_approved_by_itself(house: House, late: bool) -> None:
+    task = await house.claimed()
+    assert await house.settle(task, Accepted("creator-1"), owner=house.owner)
+    if late:
+        assert await house.settle(await house.now(task), TimedOut("slow"))
+    assert await house.settle(await house.now(task), Succeeded(DOUBTFUL))
+    content = await house.content(task)
+    assert (content.state, content.reviewed_at, content.body) == ("pending_review", None, DOUBTFUL)
+    assert content.hold_reason == "It begins as an answer to a request, not as an article."
+    assert await house.publication(task) is None
+    assert (await house.facts(task))[-2:] == ["content_held", "content_awaits_review"]
+
+
+@pytest.mark.parametrize(
+    "article", ["\u200b\ufeff", "\u3164", "#", "![]()", "```\n```", "<!-- x -->", "\u200b" * 5_000]
+)
+async def test_an_article_of_which_nothing_shows_is_a_failure(house: House, article: str) -> None:
+    task = await house.claimed(mode=Mode.SYNC)
+    assert await house.settle(task, Succeeded(article), owner=house.owner)
+    assert ((await house.now(task)).error_kind, await house.content(task)) == (ErrorKind.ARTICLE_EMPTY, None)
+
+
+async def test_an_image_that_did_not_come_is_lost_from_the_start(house: House) -> None:
+    task = await house.claimed(mode=Mode.SYNC)
+    article = "# T\n\n![a](image-placeholder-1)\n\n![b](image-placeholder-2)"
+    assert await house.settle(task, Succeeded(article, (Picture("https://i/1"),)), owner=house.owner)
+    images = await house.database.rows(text("SELECT position, url, state, error FROM image ORDER BY position"))
+    assert [tuple(image)[:3] for image in images] == [
+        (1, "https://i/1", "pending"),
+        (2, "image-placeholder-2", "lost"),
+    ]
+    assert "did not deliver" in images[1].error
+    assert "images_missing" in await house.facts(task)
+
+
+async def test_a_long_article_does_not_hold_up_the_loop(house: House) -> None:
+    """While five million characters are read, the loop turns."""
+    task = await house.claimed(mode=Mode.SYNC)
+    turns, done = 0, False
+
+    async def turn() -> None:
+        nonlocal turns
+        while not done:
+            turns += 1
+            await checkpoint()
+
+    async with create_task_group() as group:
+        group.start_soon(turn)
+        assert await house.settle(task, Succeeded("# T\n\n" + "Words.\n\n" * 600_000), owner=house.owner)
+        done = True
+    assert turns > 10
+    assert (await house.content(task)).title == "T"
 
 
 async def test_an_echoed_mark_is_removed_and_told(house: House) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.errors import StateDirectoryError
 
-NEWEST: Final = "0003"
+NEWEST: Final = "0004"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x636F6E7465
 _VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL AS made")

@@ -55,15 +55,19 @@ _GUARDED: Final = """
 
 _WITH_CONTENT: Final = """
     , made AS (
-        INSERT INTO content (id, task_id, account_id, state, title, body, created_at, reviewed_at, reviewed_by)
-        SELECT CAST(:content_id AS uuid), moved.id, account_id, :content_state, :title, :body, :at,
+        INSERT INTO content (id, task_id, account_id, state, title, body, hold_reason, created_at, reviewed_at,
+                             reviewed_by)
+        SELECT CAST(:content_id AS uuid), moved.id, account_id, :content_state, :title, :body, :hold_reason, :at,
                CASE WHEN :approved THEN CAST(:at AS timestamptz) END, CASE WHEN :approved THEN 'auto' END
         FROM moved RETURNING id
     ), pictured AS (
-        INSERT INTO image (content_id, position, url, prompt, state, due_at)
-        SELECT made.id, one.position, one.url, one.prompt, 'pending', :at
+        INSERT INTO image (content_id, position, url, prompt, state, due_at, error)
+        SELECT made.id, one.position, one.url, one.prompt, 'pending', :at, NULL
         FROM made, unnest(CAST(:image_urls AS text[]), CAST(:image_prompts AS text[]))
              WITH ORDINALITY AS one (url, prompt, position)
+        UNION ALL
+        SELECT made.id, one.position, 'image-placeholder-' || one.position, '', 'lost', :at, :image_missing
+        FROM made, unnest(CAST(:missing_images AS smallint[])) AS one (position)
     ), pooled AS (
         INSERT INTO publication (id, content_id, target, state, priority, due_at, created_at)
         SELECT one.id, made.id, one.target, 'pending', moved.priority, :at, :at
@@ -74,6 +78,7 @@ _WITH_CONTENT: Final = """
 _WON: Final = "SELECT count(*) AS won FROM moved"
 SETTLE: Final = text(f"{_GUARDED} {_WON}")
 SETTLE_WITH_CONTENT: Final = text(f"{_GUARDED} {_WITH_CONTENT} {_WON}")
+_MISSING: Final = "The article names this image, but the creator did not deliver it."
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -115,6 +120,9 @@ def content_values(settlement: Settlement) -> dict[str, Any]:
     return {
         "content_state": "approved" if content.approved else "pending_review",
         "approved": content.approved,
+        "hold_reason": content.hold_reason or None,
+        "missing_images": list(content.missing_images),
+        "image_missing": _MISSING,
         "title": _storable(content.title),
         "body": _storable(content.body),
         "image_urls": [_storable(url) for url, _ in content.images],

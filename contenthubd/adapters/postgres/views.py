@@ -18,6 +18,7 @@ _TASK: Final = """
            task.batch_id AS batch, task.priority, task.attempt, task.retry_count, task.max_retries, task.auto_approve,
            task.claimed_at, task.run_at, task.finished_at, task.error_kind, task.error, task.timeout_seconds,
            attempt.creator_task_id, content.id AS content_id, content.state AS content_state, content.title,
+           content.hold_reason,
            publication.published_at, publication.location
     FROM task JOIN account ON account.id = task.account_id
     LEFT JOIN attempt ON attempt.task_id = task.id AND attempt.number = task.attempt
@@ -30,7 +31,7 @@ _TASK: Final = """
 _CONTENT: Final = """
     SELECT content.id, content.task_id, account.name AS account, content.state, content.title, task.topic,
            length(content.body) AS chars, content.created_at, task.batch_id AS batch, content.reviewed_at,
-           content.reviewed_by, content.review_reason,
+           content.reviewed_by, content.review_reason, content.hold_reason,
            (SELECT coalesce(json_agg(json_build_object('position', position, 'state', state, 'url', left(url, 200),
                     'prompt', prompt, 'path', path, 'error', error) ORDER BY position), '[]')
             FROM image WHERE content_id = content.id) AS images,

@@ -1,0 +1,79 @@
+"""How language models speak to whoever asked for an article, in English and Chinese, before it and after it."""
+
+import re
+from enum import Enum
+from typing import Final
+
+MAX_REMARK_CHARS: Final = 400
+_MARKUP: Final = re.compile(r"^[\s>*_]+|[\s*_]+$")
+_CHATTY: Final = re.compile(
+    r"(?:(?:sure(?: thing)?|certainly|of course|absolutely|definitely|gladly|okay|ok|alright|great|got it|understood|"
+    r"no problem|好的?|好嘞|当然(?:可以)?|當然(?:可以)?|没问题|沒問題|没有问题|可以的?|明白(?:了)?|了解|收到)"
+    r"(?=\s*[,.!:;~，。！：；—–-]|\s+here\b)|happy to|i(?:'d| would) be (?:happy|glad) to|as (?:you )?requested|"
+    r"as an ai\b|非常乐意|很高兴为|作为一个?(?:ai|人工智能))",
+    re.IGNORECASE,
+)
+_SHOWING: Final = re.compile(
+    r"(?:here is|here's|here’s|here are|here you go|below is|the following is|please find|"
+    r"i(?: have|'ve|’ve) (?:written|prepared|rewritten|revised|created|drafted)|"
+    r"以下(?:是|为|為)|下面(?:是|为|為)|这是(?:一篇|为|按|根)|根[据據][你您]|按照[你您]|我已(?:经)?(?:为|按|根|将|把)|请看|请查收)",
+    re.IGNORECASE,
+)
+_PIECE: Final = re.compile(
+    r"\b(?:article|blog ?post|post|piece|draft|essay|write-?up|markdown|rewrite|revised version|final version|"
+    r"full text|requested|content)\b|文章|正文|稿件|稿子|博文|推文|全文|初稿|终稿|文稿|内容|內容|撰写|撰寫|生成的|改写",
+    re.IGNORECASE,
+)
+_ASKS: Final = re.compile(
+    r"let me know|tell me\b|would you like me|do you want me|i(?:'d| would) be happy to|i can (?:also )?|"
+    r"告[诉訴]我|告知|随时[跟和与]?我|需要我|是否需要",
+    re.IGNORECASE,
+)
+_INVITES: Final = re.compile(
+    r"feel free|(?:don't|do not) hesitate|if you(?:'d| would)? (?:like|need|want|have)|"
+    r"随时|隨時|如需|若需|如有|如果[你您]?(?:需要|希望|想|有)|欢迎|請提出|请提出|请指出",
+    re.IGNORECASE,
+)
+_CHANGE: Final = re.compile(
+    r"\b(?:changes?|changed|revis\w+|adjust\w*|edits?|edited|modif\w+|tweak\w*|rewrit\w+|refin\w+|expand\w*|shorten\w*|"
+    r"another version|different (?:tone|style|angle)|more (?:articles?|topics?|sections?))\b|"
+    r"修改|调整|調整|润色|改写|扩写|补充|优化|更改|另写",
+    re.IGNORECASE,
+)
+_HELP: Final = re.compile(
+    r"\b(?:(?:any|other|further|more) (?:questions?|help|assistance))\b|(?:问题|需求|要求|需要|帮助)", re.IGNORECASE
+)
+_HOPE: Final = re.compile(
+    r"i hope (?:this|it|you)|hope this helps|enjoy!|希望(?:这|本|以上|对|能|您|你)", re.IGNORECASE
+)
+
+
+class Offer(Enum):
+    """Whether a paragraph offers changes of the article."""
+
+    SURELY = "surely"
+    LIKELY = "likely"  # articles of their own end like this too; not those that were introduced by a remark
+    PERHAPS = "perhaps"
+    NO = "no"
+
+
+def introduces(paragraph: str) -> bool:
+    """Whether a first paragraph hands over an article: "Sure, here is …", "以下是…文章：" and their like."""
+    remark = _MARKUP.sub("", paragraph)
+    if not remark or len(remark) > MAX_REMARK_CHARS:
+        return False
+    chatty, piece = _CHATTY.match(remark), _PIECE.search(remark)
+    return bool(chatty and (piece or remark.endswith((":", "：")))) or bool(_SHOWING.match(remark) and piece)
+
+
+def offers(paragraph: str) -> Offer:
+    """Whether a last paragraph offers changes, as a model does and an article seldom."""
+    remark = _MARKUP.sub("", paragraph)
+    if len(remark) > MAX_REMARK_CHARS:
+        return Offer.NO
+    asks, invites, change = _ASKS.search(remark), _INVITES.search(remark), _CHANGE.search(remark)
+    if asks and change:
+        return Offer.SURELY
+    if invites and change and _PIECE.search(remark):
+        return Offer.PERHAPS
+    return Offer.LIKELY if _HOPE.match(remark) or ((asks or invites) and (change or _HELP.search(remark))) else Offer.NO
