@@ -19,7 +19,6 @@ LAST_BATCH = "last"
 """In place of a batch id: the batch that was submitted last."""
 
 PROBLEM_TYPE = "urn:contenthubd:problem:"
-
 Mode = Literal["async", "sync"]
 State = Literal[
     "pending", "submitting", "submitted", "running", "retrying", "completed", "failed", "timeout", "cancelled"
@@ -201,7 +200,7 @@ class WaitedTask(Telling):
 
 
 class TaskView(WaitedTask, kw_only=True):
-    """A task. ``attempts`` and ``facts`` are filled when one task is asked for in detail."""
+    """A task. ``attempts`` and ``facts`` are filled when one is asked for in detail; ``hold_reason``: see ContentView."""
 
     account: str
     mode: Mode
@@ -219,7 +218,6 @@ class TaskView(WaitedTask, kw_only=True):
     content_state: ReviewState | None = None
     title: str | None = None
     hold_reason: str | None = None
-    """Why the article was not approved automatically, where the task says it should be."""
     published_at: str | None = None
     location: str | None = None
     """Where the first publication lies, when there is one."""
@@ -292,7 +290,7 @@ class PublicationView(Telling):
 
 
 class ContentView(Telling):
-    """An article. ``body`` is filled when one is asked for with it."""
+    """An article. ``body`` is filled when asked for; ``hold_reason``: what a person should look at before publishing."""
 
     id: str
     task_id: str
@@ -307,7 +305,6 @@ class ContentView(Telling):
     reviewed_by: str | None = None
     review_reason: str | None = None
     hold_reason: str | None = None
-    """What was found in the article that a person should look at before it is published."""
     images: list[ImageView] = field(default_factory=list)
     publications: list[PublicationView] = field(default_factory=list)
     body: str | None = None

@@ -14,7 +14,7 @@ _CHATTY: Final = re.compile(
     re.IGNORECASE,
 )
 _SHOWING: Final = re.compile(
-    r"(?:here is|here's|here’s|here are|here you go|below is|the following is|please find|"
+    r"(?:here is|here's|here’s|here are|here you go|below is|the following is|(?:\w+ )?find (?:below|attached)|"
     r"i(?: have|'ve|’ve) (?:written|prepared|rewritten|revised|created|drafted)|"
     r"以下(?:是|为|為)|下面(?:是|为|為)|这是(?:一篇|为|按|根)|根[据據][你您]|按照[你您]|我已(?:经)?(?:为|按|根|将|把)|请看|请查收)",
     re.IGNORECASE,
