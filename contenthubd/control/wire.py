@@ -2,8 +2,7 @@
 
 Times are RFC 3339 strings in UTC (``2026-01-31T07:00:00Z``), durations are seconds, ids are canonical UUIDs. Replies
 always carry every field, null where there is nothing to say, so that a program can rely on the names. Requests
-refuse unknown fields. This module stands alone: contenthubctl is checked against it and knows nothing else of the
-daemon.
+refuse unknown fields. This module stands alone: contenthubctl is checked against it and knows nothing else.
 """
 
 from typing import Annotated, Any, Literal
@@ -200,7 +199,7 @@ class WaitedTask(Telling):
 
 
 class TaskView(WaitedTask, kw_only=True):
-    """A task. ``attempts`` and ``facts`` are filled when one is asked for in detail; ``hold_reason``: see ContentView."""
+    """A task. ``attempts`` and ``facts`` are filled when asked for; ``hold_reason``: see ContentView."""
 
     account: str
     mode: Mode
@@ -290,7 +289,7 @@ class PublicationView(Telling):
 
 
 class ContentView(Telling):
-    """An article. ``body`` is filled when asked for; ``hold_reason``: what a person should look at before publishing."""
+    """An article. ``body`` is filled when asked for; ``hold_reason``: what a person should look at."""
 
     id: str
     task_id: str
