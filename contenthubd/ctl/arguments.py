@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _CHOICE = r"argument (?P<name>.+?): invalid choice: '?(?P<word>.*?)'? \(choose from (?P<choices>.*)\)$"
 
+MAX_SECONDS = 36_500 * 86_400
+"""The longest duration; the daemon accepts no longer one either."""
+
 
 # argparse looks for a translation of each of its words on disk, a millisecond in all; ours are English only.
 vars(argparse)["_"] = str
@@ -136,7 +139,10 @@ def seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
     if found is None or not float(found[1]):
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 15m, 24h or 7d")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
+    value = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
+    if value > MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is longer than the maximum, {MAX_SECONDS // 86_400}d")
+    return value
 
 
 def switch(parser: Any, name: str, text: str) -> None:

@@ -87,6 +87,13 @@ def test_options_may_stand_before_and_after() -> None:
         assert parse(build_parser(), words).output == "json"
 
 
+@pytest.mark.parametrize("command", ["task list", "task stats", "content list"])
+@pytest.mark.parametrize("text", ["9999999d", "3000000d", "36501d", "9" * 400, "9" * 400 + "d"])
+def test_a_duration_beyond_the_calendar_is_refused(command: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command.split(), "--since", text]) == USAGE
+    assert "is longer than the maximum, 36500d" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("text", "value"), [("90", 90), ("1.5s", 1.5), ("15m", 900), ("24h", 86_400), ("7d", 604_800)])
 def test_durations(text: str, value: float) -> None:
     assert seconds(text) == value
