@@ -135,6 +135,27 @@ def test_readmes_tell_every_exit_code_of_an_error(path: Path) -> None:
     assert {kind.exit_code for kind in kinds if issubclass(kind, errors.ContentHubError)} <= told
 
 
+def named_tests(text: str) -> Iterator[tuple[str, str]]:
+    """(file, function or '') of each test that a document names; ``::function`` belongs to the file named before it."""
+    file = ""
+    for named in re.findall(r"`((?:[\w/]*\w+\.py)?(?:::\w+)?)`", text):
+        before, _, function = named.partition("::")
+        file = before or file
+        if Path(file).name.startswith("test_"):
+            yield file, function
+
+
+def test_every_test_that_the_promises_name_is_there() -> None:
+    named = list(named_tests(read(ROOT / "docs" / "reliability.md")))
+    assert len(named) > 30
+    missing = []
+    for file, function in named:
+        places = [path for path in (ROOT / "tests").rglob(Path(file).name) if str(path).endswith(f"/{file}")]
+        if not any(re.search(rf"def {function or 'test_'}", read(place)) for place in places):
+            missing.append(f"{file}::{function}")
+    assert missing == []
+
+
 def test_changelog_knows_this_version() -> None:
     assert re.search(rf"^## \[{re.escape(contenthubd.__version__)}\]", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
 
