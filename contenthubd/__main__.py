@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from contenthubd import __version__, faultpoints
+from contenthubd import __version__, faultpoints, streams
 from contenthubd.config.loader import Loaded, default_path, load
 from contenthubd.domain.errors import ContentHubError
 
@@ -65,6 +65,21 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 after a planned stop, 2 for a wrong configuration, 1 if it could not run."""
+    if argv is None:
+        streams.prepare()
+    try:
+        code = _main(argv)
+    except SystemExit as asked:  # --help, --version and wrong words end like this
+        code = asked.code if isinstance(asked.code, int) else 0
+    try:
+        streams.flush(sys.stdout)
+    except OSError as error:
+        sys.stderr.write(f"contenthubd: Standard output cannot be written: {error.strerror}.\n")
+        return code or 1
+    return code
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
 
     def read() -> Loaded:
@@ -98,7 +113,7 @@ def _told(fault: ContentHubError) -> str:
     parts = [f"contenthubd: {fault.what}"]
     for label, part in (("why", fault.why), ("fix", fault.fix)):
         parts += [f"  {label}: " + part.replace("\n", "\n       ")] if part else []
-    return "\n".join(parts) + "\n"
+    return streams.visible("\n".join(parts)) + "\n"
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

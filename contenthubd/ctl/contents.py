@@ -5,10 +5,11 @@ from argparse import Namespace
 from collections.abc import Iterable
 from typing import Any
 
+from contenthubd import streams
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import OK
 from contenthubd.ctl.listing import each, filters, pages
-from contenthubd.ctl.output import Output, instant, short
+from contenthubd.ctl.output import Output, instant, printable, short
 
 COLUMNS = ("ID", "STATE", "ACCOUNT", "CHARS", "TITLE", "LOCATION")
 
@@ -40,7 +41,8 @@ def show(args: Namespace, client: Client, output: Output) -> int:
     """One article, or only its text."""
     content = client.get(f"/v1/contents/{quote(args.id)}", {"body": "true"} if args.body else None)
     if args.body and output.form == "table":
-        sys.stdout.write(content["body"] if content["body"].endswith("\n") else content["body"] + "\n")
+        body = content["body"] if content["body"].endswith("\n") else content["body"] + "\n"
+        sys.stdout.write(streams.visible(body) if sys.stdout.isatty() else body)
     else:
         output.one(content, lambda: _lines(content), content["id"])
     return OK
@@ -59,7 +61,7 @@ def reject(args: Namespace, client: Client, output: Output) -> int:
 def _decide(one: str, verb: str, reason: str, client: Client, output: Output) -> None:
     content = client.post(f"/v1/contents/{quote(one)}/{verb}", {"reason": reason})
     if output.form == "table":
-        print(f"{short(content['id'])}  {content['state']}: {content['title']}")
+        print(f"{short(content['id'])}  {content['state']}: {printable(content['title'])}")
     else:
         output.one(content, tuple, content["id"])
 

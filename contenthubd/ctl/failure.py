@@ -12,6 +12,8 @@ CONFLICT = 6
 TIMED_OUT = 7
 DEGRADED = 8
 INTERRUPTED = 130
+UNHEARD = 141
+"""What a shell shows for a program that its pipe's reader left (128 + SIGPIPE)."""
 
 _BY_CODE = {
     "ambiguous_id": USAGE,
@@ -42,6 +44,10 @@ class Failure(Exception):
         listed = [f"  - {fault}" for _, fault in self.faults if fault != self.what and fault not in self.why]
         parts = [f"  {label}: {_hanging(part)}" for label, part in (("why", self.why), ("fix", self.fix)) if part]
         return "\n".join([self.what, *listed, *parts])
+
+
+class Unheard(Exception):
+    """Nobody reads what a command that waits has to say."""
 
 
 class Unreachable(Failure):

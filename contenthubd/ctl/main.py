@@ -19,6 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command with these words, by default those of the command line; its exit code."""
     gc.disable()
     try:
+        from contenthubd import streams  # see above
+
+        if argv is None:
+            streams.prepare()
         from contenthubd.ctl.run import run  # see above
 
         return run(list(sys.argv[1:] if argv is None else argv))

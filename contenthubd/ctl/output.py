@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
+from contenthubd import streams
+
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
     from typing import Any, TextIO
@@ -36,12 +38,18 @@ class Output:
     def say(self, text: str) -> None:
         """Talk for people: stderr, silent with --quiet."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            self._talk(text)
 
     def fail(self, text: str) -> None:
         """An error: stderr, never silent."""
         label = self.painted("Error:", "31;1", sys.stderr)
-        print(f"{label} {printable(text)}", file=sys.stderr)
+        self._talk(text, f"{label} ")
+
+    def _talk(self, text: str, label: str = "") -> None:
+        try:
+            print(f"{label}{printable(text)}", file=sys.stderr)
+        except OSError:  # full: there is no other place to say it, and the work does not depend on it
+            streams.drop(sys.stderr)
 
     def painted(self, text: str, code: str | None, stream: TextIO | None = None) -> str:
         """The text in a colour where colours are wanted, by default on stdout."""
@@ -101,10 +109,8 @@ class Output:
 
 
 def printable(text: str) -> str:
-    """Without control characters, which could move the cursor of whoever looks; line breaks stay."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    """With control characters made visible, which could move the cursor of whoever looks; line breaks stay."""
+    return streams.visible(text).replace("\t", " ")
 
 
 def width(text: str) -> int:

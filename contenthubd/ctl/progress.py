@@ -130,7 +130,7 @@ class Drawn:
         total, done = self._measure(alone) if alone else (reply["total"], finished(reply))
         if reply["all_final"]:
             text += ", publishing"
-        self._bar.update(self._line, description=text, total=total, completed=done)
+        self._bar.update(self._line, description=printable(text), total=total, completed=done)
         self._bar.refresh()
 
     def say(self, text: str) -> None:

@@ -1,14 +1,14 @@
 """Arguments → one command → exit code. Commands are imported when they are called for."""
 
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable
 
+from contenthubd import streams
 from contenthubd.ctl.arguments import parse
 from contenthubd.ctl.client import Client, socket_path
 from contenthubd.ctl.commands import build_parser
-from contenthubd.ctl.failure import FAILED, INTERRUPTED, Failure
+from contenthubd.ctl.failure import FAILED, INTERRUPTED, UNHEARD, Failure, Unheard
 from contenthubd.ctl.output import Output
 
 HELP = frozenset({"-h", "--help"})
@@ -25,17 +25,35 @@ def run(words: list[str]) -> int:
             headers=getattr(args, "headers", True), color=getattr(args, "color", "auto"),
         )  # fmt: skip
         code = _command(args.run)(args, Client(socket_path(getattr(args, "socket", None))), output)
-        sys.stdout.flush()
+    except SystemExit:  # --help and --version end like this
+        try:
+            streams.flush(sys.stdout)
+        except OSError as error:
+            return _unwritten(output, error)
+        raise
     except Failure as failure:
         output.fail(failure.text())
-        return failure.exit_code
+        code = failure.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; without this Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        code = INTERRUPTED
+    except Unheard:
+        code = UNHEARD
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        return _unwritten(output, error)
+    try:
+        streams.flush(sys.stdout)
+    except OSError as error:
+        return _unwritten(output, error)
     return code
+
+
+def _unwritten(output: Output, error: OSError) -> int:
+    """What was done is done; only its result could not be written."""
+    streams.drop(sys.stdout)
+    output.fail(f"Standard output cannot be written: {error.strerror or error}.")
+    return FAILED
 
 
 def _arguments(words: list[str]) -> Namespace:

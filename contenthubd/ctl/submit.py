@@ -23,7 +23,9 @@ def generate(args: Namespace, client: Client, output: Output) -> int:
     submitted = client.post("/v1/tasks", order)
     task = submitted["tasks"][0]
     if not task["created"]:
-        output.say("0 submitted, 1 known before: the idempotency key was used for the same request.")
+        output.say(
+            "0 submitted, 1 known before: the idempotency key was used for this request; nothing was submitted again."
+        )
     if args.wait:
         from contenthubd.ctl import watch  # only what waits draws progress
 

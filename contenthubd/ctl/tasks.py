@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import FAILED, OK, USAGE, Failure
 from contenthubd.ctl.listing import each, filters, pages
-from contenthubd.ctl.output import Output, duration, instant, short
+from contenthubd.ctl.output import Output, duration, instant, printable, short
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _steered(one: str, verb: str, client: Client, output: Output) -> None:
     task = client.post(f"/v1/tasks/{quote(one)}/{verb}")
     said = "cancelled" if verb == "cancel" else "will be tried again"
     if output.form == "table":
-        print(f"{short(task['id'])}  {said}: {task['topic']}")
+        print(f"{short(task['id'])}  {said}: {printable(task['topic'])}")
         if verb == "cancel" and task["hint"]:
             output.say(task["hint"])
     else:

@@ -19,6 +19,7 @@ Exit codes
     7  waiting took too long; the tasks go on
     8  degraded (health --exit-status)
   130  interrupted with Ctrl-C; the tasks go on
+  141  nobody reads the output of a wait any more; the tasks go on
 
 task status and health exit with 0 when they could be shown; with --exit-status
 their code follows the task's or the system's condition.""",

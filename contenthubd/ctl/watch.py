@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from contenthubd import streams
 from contenthubd.ctl.client import Client, quote
-from contenthubd.ctl.failure import FAILED, INTERRUPTED, NOT_FOUND, OK, TIMED_OUT, Failure, Unreachable
+from contenthubd.ctl.failure import FAILED, INTERRUPTED, NOT_FOUND, OK, TIMED_OUT, Failure, Unheard, Unreachable
 from contenthubd.ctl.listing import pages
 from contenthubd.ctl.output import Output, duration, short
 from contenthubd.ctl.progress import Progress, progress_for
@@ -65,6 +66,8 @@ class Watch:
             while True:
                 reply = self.asked(partial(self._poll, progress, cursor), progress)
                 progress.show(reply)
+                if streams.unheard():
+                    raise Unheard
                 if reply["settled"]:
                     return
                 cursor = reply["cursor"]

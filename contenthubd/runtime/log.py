@@ -16,6 +16,8 @@ from typing import Final
 
 import structlog
 
+from contenthubd import streams
+
 MAX_WAITING_BYTES: Final = 1_000_000
 """Lines that wait for a reader; later ones are lost."""
 AT_ONCE_BYTES: Final = 4096
@@ -104,6 +106,11 @@ class Lines:
     debug = info = warning = error = critical = exception = msg
 
 
+def _harmless(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Foreign text in a log must not steer the terminal it is shown on."""
+    return {name: streams.visible(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
 def configure(level: str, style: str) -> Lines:
     """Set up structlog; ``style`` is auto (console on a terminal, else json), console or json. Logs go to stderr."""
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
@@ -117,7 +124,7 @@ def configure(level: str, style: str) -> Lines:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            *([] if console else [structlog.processors.format_exc_info]),
+            *([_harmless] if console else [structlog.processors.format_exc_info]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -43,7 +43,7 @@ def test_cut_fits(text: str, room: int) -> None:
 
 @given(st.text(max_size=60))
 def test_printable_moves_no_cursor(text: str) -> None:
-    assert all(char.isprintable() or char == "\n" for char in printable(text))
+    assert not any((char < " " and char != "\n") or "\x7f" <= char <= "\x9f" for char in printable(text))
 
 
 @pytest.mark.parametrize(
@@ -131,5 +131,5 @@ def test_colors(
 
 def test_topics_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     Output("table", quiet=False, headers=True, color="auto").one({}, lambda: [("topic", "a\x1b[2Jb")], "x")
-    assert capsys.readouterr().out == "topic  a\N{REPLACEMENT CHARACTER}[2Jb\n"
+    assert capsys.readouterr().out == "topic  a␛[2Jb\n"
     assert output.short(None) == ""

@@ -7,8 +7,9 @@ import resource
 from pathlib import Path
 
 import pytest
+import structlog
 
-from contenthubd.runtime.log import Lines
+from contenthubd.runtime.log import Lines, configure
 
 
 def test_a_reader_that_is_gone_is_not_missed() -> None:
@@ -71,3 +72,14 @@ def test_a_reader_that_stopped_reading_blocks_nobody_and_gets_its_lines_in_order
     assert int(counted[1]) == len(sent) - len(got) + 1
     os.close(reader)
     os.close(writer)
+
+
+def test_foreign_text_in_a_log_steers_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    usual = structlog.get_config()
+    try:
+        configure("info", "console")
+        structlog.get_logger().info("told", title="京都\x1b]0;owned\x07\x9b2J")
+    finally:
+        structlog.configure(**usual)
+    shown = capfd.readouterr().err
+    assert "京都␛]0;owned␇\\u009b2J" in shown
