@@ -288,8 +288,31 @@ class TestVerdict:
         assert sick
         assert (sick.kind, sick.cause.endswith("new")) == (ErrorKind.DATABASE_MISSING, True)
 
-    @pytest.mark.parametrize("said", ["error: unknown option '--x'", "❌ 错误: 必须提供文章主题 (-t, --topic)"])
-    def test_refusals(self, said: str) -> None:
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "error: unknown option '--priority'", "error: unknown command 'list'",
+            "error: required option '--style <style>' not specified",
+            "error: option '--mode <mode>' argument 'async' is invalid. Allowed choices are sync.",
+            "error: too many arguments for 'create'. Expected 0 arguments but got 1.",
+            "warning first\nerror: unknown option '--topic'\n(Did you mean --title?)",
+        ],
+    )  # fmt: skip
+    def test_a_program_that_does_not_know_our_commands_has_changed(self, directory: Directory, said: str) -> None:
+        sick = sickness(Finished(1, 1, b"", said.encode()), directory)
+        assert sick
+        assert sick.kind is ErrorKind.CREATOR_CHANGED
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "error: option '--max-words <number>' argument '90000' is invalid. At most 50000.",
+            "error: option '--topic <t>' argument 'x\nerror: unknown option '--mode'' is invalid.",
+            "❌ 错误: 必须提供文章主题 (-t, --topic)",
+        ],
+    )
+    def test_refusals(self, directory: Directory, said: str) -> None:
+        assert sickness(Finished(1, 1, b"", said.encode()), directory) is None
         failed = refusal(Finished(1, 1, b"", said.encode()))
         assert failed
         assert failed.kind is ErrorKind.REFUSED
@@ -303,7 +326,7 @@ class TestVerdict:
         ("ended", "word"),
         [
             (Finished(1, -9, b"", b"", Cut.DEADLINE), "in time"),
-            (Finished(1, -9, b"", b"", Cut.FLOOD), "without end"),
+            (Finished(1, -9, b"", b"", Cut.FLOOD, 8 * MEBIBYTE), "printed more than 8 MiB"),
             (Finished(1, -11, b"", b""), "signal 11"),
             (NotStarted(OSError(2, "gone")), "could not be started"),
         ],

@@ -49,6 +49,8 @@ class Finished:
     stderr: bytes
     """The last 4 KiB."""
     cut: Cut | None = None
+    limit: int = 0
+    """How many bytes it was allowed to print."""
 
     @property
     def stderr_tail(self) -> str:
@@ -81,7 +83,7 @@ class _Output:
     def finished(self, pid: int, exit_code: int, cut: Cut | None) -> Finished:
         """What came of it; a flood is not read."""
         stdout = b"" if cut is Cut.FLOOD else _tail(self.out, self.limit)
-        return Finished(pid, exit_code, stdout, _tail(self.err, _TAIL_BYTES), cut)
+        return Finished(pid, exit_code, stdout, _tail(self.err, _TAIL_BYTES), cut, self.limit)
 
 
 class Commands:
@@ -102,12 +104,13 @@ class Commands:
         env: Mapping[str, str],
         timeout: timedelta | None = None,
         asking: bool = True,
+        article: bool = False,
         started: Callable[[Child], Awaitable[None]] | None = None,
     ) -> Ended:
         """Run ``command + arguments`` in the working directory. Cancelling it kills and reaps the whole group first.
 
         Waiting for a slot is part of a given ``timeout`` (NotStarted with a TimeoutError when it passes meanwhile);
-        the usual one begins when the command does.
+        the usual one begins when the command does. A command that prints an ``article`` may print more than others.
         """
         called = anyio.current_time()
         async with contextlib.AsyncExitStack() as held:
@@ -121,7 +124,7 @@ class Commands:
                     return NotStarted(error)
                 begins = called if timeout else anyio.current_time()
                 deadline = begins + (timeout or self._settings.command_timeout).total_seconds()
-                output = _Output(out, err, self._settings.max_output_bytes)
+                output = _Output(out, err, self._limit(article))
                 return await self._run(list(arguments), env, deadline, started, output)
 
     async def _run(
@@ -156,6 +159,9 @@ class Commands:
         if cut:
             log.warning("creator_command_cut", command=arguments[:1], reason=cut, pid=process.pid)
         return output.finished(process.pid, exit_code, cut)
+
+    def _limit(self, article: bool) -> int:
+        return self._settings.max_article_bytes if article else self._settings.max_output_bytes
 
     def sweep(self) -> int:
         """SIGKILL to what commands that are over, a killed daemon's included, have left behind; how many processes."""

@@ -44,6 +44,9 @@ from contenthubd.domain.task import Mode, Task
 from contenthubd.ports.clock import Clock
 
 _RESULT_TRIES: Final = 3
+_FETCH_SECONDS: Final = 60.0
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 15.0
 
 log = structlog.get_logger()
 
@@ -106,12 +109,13 @@ class CommandCreator:
             asking=False,
             started=_create_spawned,
         )
-        wrong = self._wrong(ended)
+        wrong = await self._wrong(ended)
         if wrong:
             return wrong
         if answered(ended) and isinstance(ended, Finished) and ended.exit_code == 0:
             accepted = await off_loop(output.accepted_id, ended.stdout, mark)
             if isinstance(accepted, str):
+                self._health.understood()
                 return Accepted(accepted)
             cause = f"The output of create is unreadable: {accepted.why}."
             return Unknown(cause, ended.exit_code, ended.stderr_tail)
@@ -126,29 +130,32 @@ class CommandCreator:
             faultpoints.reached("generate.spawned")
             await started(child)
 
+        deadline = anyio.current_time() + timeout.total_seconds()
         ended = await self._commands.run(
             _create_arguments(task, mark),
             env=environment(self._settings, redis=False),
             timeout=timeout,
             asking=False,
+            article=True,
             started=spawned,
         )
         if out_of_time(ended):
             return TimedOut(f"The creator did not finish within {timeout.total_seconds():g} seconds.")
-        wrong = self._wrong(ended)
+        wrong = await self._wrong(ended)
         if wrong:
             return wrong
         if isinstance(ended, Finished) and answered(ended):
             end = await off_loop(output.sync_end, ended.stdout, mark)
             if isinstance(end, output.SyncEnd):
-                return await self._settled(end, ended)
+                self._health.understood()
+                return await self._settled(end, ended, deadline)
             log.info("creator_output_unreadable", command="create", cause=end.why)
-        return await self._looked_up(mark, ended)
+        return await self._looked_up(mark, ended, deadline)
 
-    async def _settled(self, end: output.SyncEnd, ended: Finished) -> Outcome:
+    async def _settled(self, end: output.SyncEnd, ended: Finished, deadline: float) -> Outcome:
         """A sync run that told its end."""
         if end.state is RowState.COMPLETED:
-            return await self.result(end.creator_task_id)
+            return await self._fetched(end.creator_task_id, deadline)
         cause = await off_loop(output.sync_cause, ended.stdout, end.creator_task_id)
         cause = cause or await self._status_error(end.creator_task_id)
         return Failed(
@@ -159,20 +166,35 @@ class CommandCreator:
             end.creator_task_id,
         )
 
-    async def _looked_up(self, mark: str, ended: Ended) -> Outcome:
+    async def _looked_up(self, mark: str, ended: Ended, deadline: float) -> Outcome:
         """A sync run that did not tell its end: its row may. A row that is still ``running`` is nobody's now."""
         found = await self.find([mark])
         if isinstance(found, Sick):
             return Unknown(f"{story(ended)} It could not be looked up: {found.cause}", *_traces(ended))
         row = found.get(mark)
         if row and row.state is RowState.COMPLETED:
-            return await self.result(row.creator_task_id)
+            return await self._fetched(row.creator_task_id, deadline)
         creator_task_id = row.creator_task_id if row else None
         if row and row.state is RowState.FAILED:
             return Failed(ErrorKind.GENERATION_FAILED, row.error or story(ended), *_traces(ended), creator_task_id)
         killed = isinstance(ended, Finished) and ended.exit_code < 0 and ended.cut is None
         kind = ErrorKind.CHILD_KILLED if killed else ErrorKind.OUTPUT_UNREADABLE
         return Failed(kind, story(ended), *_traces(ended), creator_task_id)
+
+    async def _fetched(self, creator_task_id: str, deadline: float) -> Outcome:
+        """The article of a run that is over, asked for until the attempt's time is: it is there, and was paid for."""
+        deadline = max(deadline, anyio.current_time() + _FETCH_SECONDS)
+        pause = _FIRST_PAUSE
+        while True:
+            outcome = await self.result(creator_task_id)
+            if not isinstance(outcome, Sick | Unknown):
+                return outcome
+            if anyio.current_time() + pause > deadline:
+                cause = f"The article is finished, but could not be fetched: {outcome.cause}"
+                return Failed(ErrorKind.OUTPUT_UNREADABLE, cause, creator_task_id=creator_task_id)
+            log.warning("result_postponed", creator_task_id=creator_task_id, cause=outcome.cause)
+            await anyio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _status_error(self, creator_task_id: str) -> str | None:
         row = await self._table.status(creator_task_id)
@@ -190,6 +212,8 @@ class CommandCreator:
         return await self._noted(await self._table.find(marks))
 
     async def _noted(self, found: dict[str, CreatorRow] | Sick) -> dict[str, CreatorRow] | Sick:
+        if isinstance(found, Sick):
+            found = await self._health.explained(found)
         self._health.note(found if isinstance(found, Sick) else None)
         return found
 
@@ -204,11 +228,13 @@ class CommandCreator:
 
     async def _result(self, creator_task_id: str) -> Outcome:
         ended = await self._commands.run(
-            ["result", f"--task-id={creator_task_id}", "--format=text"], env=environment(self._settings, redis=False)
+            ["result", f"--task-id={creator_task_id}", "--format=text"],
+            env=environment(self._settings, redis=False),
+            article=True,
         )
         if isinstance(ended, Finished) and output.unknown_task(ended.stderr_tail):
             return Failed(ErrorKind.LOST, "The creator does not know the task.", creator_task_id=creator_task_id)
-        wrong = self._wrong(ended)
+        wrong = await self._wrong(ended)
         if wrong:
             return wrong
         flooded = isinstance(ended, Finished) and ended.cut is Cut.FLOOD
@@ -241,7 +267,7 @@ class CommandCreator:
         if not isinstance(row, CreatorRow) or row.state is not RowState.PENDING:
             return False
         try:
-            if creator_task_id in (await queued_jobs(self._settings.redis_url)).tasks:
+            if (await queued_jobs(self._settings.redis_url)).may_hold(creator_task_id):
                 return False
         except RedisDown as down:
             log.warning("creator_queue_not_read", cause=str(down), creator_task_id=creator_task_id)
@@ -270,9 +296,10 @@ class CommandCreator:
         """Kill every command that an earlier daemon left behind; True once none of them lives."""
         return self._commands.sweep() == 0
 
-    def _wrong(self, ended: Ended) -> Sick | Failed | None:
+    async def _wrong(self, ended: Ended) -> Sick | Failed | None:
         """A sickness (remembered until a command works) or a refusal."""
         sick = sickness(ended, self._directory)
+        sick = await self._health.explained(sick) if sick else None
         if sick or (isinstance(ended, Finished) and ended.exit_code == 0):
             self._health.note(sick)
         return sick or refusal(ended)

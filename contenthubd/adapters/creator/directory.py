@@ -70,9 +70,7 @@ class Directory:
 
     def _last_crash(self) -> str:
         """The crash log is for people: coloured text, one paragraph for each crash."""
-        log = _tail(self.logs / "app.exceptions.log", _CRASH_READ)
-        _, found, said = log.rpartition(_CRASH)
-        return said[: 4 * _QUOTED].decode("utf-8", "replace").partition("\n")[0][:_QUOTED] if found else ""
+        return last_crash(_tail(self.logs / "app.exceptions.log", _CRASH_READ))
 
     def fingerprint(self) -> object:
         """Size and time of the database and of its write-ahead log; a new object if they cannot be read."""
@@ -93,7 +91,7 @@ class Directory:
         """The first real error of a task in the error logs: what failed the job, else the earliest line about it."""
         first = None
         for path in self._error_logs():
-            for entry in _entries(_tail(path), creator_task_id.encode()):
+            for entry in entries_about(_tail(path), creator_task_id.encode()):
                 cause = error_text(entry) if entry.get("taskId") == creator_task_id else None
                 if not cause or cause.startswith(CLAIM_NOISE):
                     continue
@@ -123,7 +121,13 @@ def _tail(path: Path, most: int = _READ_AT_MOST) -> bytes:
         return b""
 
 
-def _entries(log: bytes, needle: bytes) -> Iterator[dict[str, object]]:
+def last_crash(log: bytes) -> str:
+    """The first line of the last crash that a crash log tells of; empty if there is none."""
+    _, found, said = log.rpartition(_CRASH)
+    return said[: 4 * _QUOTED].decode("utf-8", "replace").partition("\n")[0][:_QUOTED] if found else ""
+
+
+def entries_about(log: bytes, needle: bytes) -> Iterator[dict[str, object]]:
     """The JSON lines of a log that hold ``needle``."""
     start = 0
     while (place := log.find(needle, start)) >= 0:

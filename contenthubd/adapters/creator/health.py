@@ -16,11 +16,16 @@ from contenthubd.adapters.creator.redis_probe import RedisWatch
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.table import CreatorTable
 from contenthubd.adapters.creator.worker import Worker
+from contenthubd.domain.foreign import quoted
 from contenthubd.domain.outcome import ErrorKind, Sick
 from contenthubd.domain.task import Mode
 
 _OTHERS: Final = frozenset({ErrorKind.CREATOR_REDIS_DOWN, ErrorKind.WORKER_GONE, ErrorKind.WORKER_DEAF})
 """Kinds that have a watch of their own."""
+
+_CHANGED_PAUSE: Final = 10
+"""A program that refused is tried again so many times more rarely: only a task can tell whether it still does."""
+EXPECTED: Final = "contenthubd is made for llm-content-creator 0.2.0, whose --version says '0.1.0'"
 
 log = structlog.get_logger()
 
@@ -47,11 +52,35 @@ class CreatorHealth:
             return
         if sick and sick != self._sick:
             log.warning("creator_fell_sick", kind=sick.kind, cause=sick.cause, hint=sick.hint)
+        if sick is None and self._changed:
+            return  # a list that can be read says nothing of the command that was refused
         if sick is None and self._sick:
             log.info("creator_recovered", kind=self._sick.kind)
         self._sick, self._proven = sick, sick is None
         if sick:
             self._looked_at = anyio.current_time()
+
+    async def explained(self, sick: Sick) -> Sick:
+        """With what a person needs to know beside: faults of the keys, or the version found and the one expected."""
+        if sick.kind is ErrorKind.API_KEYS_MISSING:
+            return Sick(sick.kind, " ".join((sick.cause, *read_keys(self._settings).faults)))
+        if sick.kind not in (ErrorKind.CREATOR_CHANGED, ErrorKind.OUTPUT_UNREADABLE) or EXPECTED in sick.cause:
+            return sick
+        return Sick(sick.kind, f"{sick.cause} {self._named(await self._table.version())}; {EXPECTED}.")
+
+    @staticmethod
+    def _named(version: str | None) -> str:
+        said = f"says {quoted(version)}" if version else "could not be read"
+        return f"content-creator --version {said}"
+
+    def understood(self) -> None:
+        """A command was accepted that another version refuses."""
+        if self._changed:
+            self._sick = None
+
+    @property
+    def _changed(self) -> bool:
+        return self._sick is not None and self._sick.kind is ErrorKind.CREATOR_CHANGED
 
     async def ready(self, mode: Mode) -> Sick | None:
         """None if work can be given in this mode."""
@@ -77,18 +106,16 @@ class CreatorHealth:
         async with self._lock:
             if self._look_is_due():
                 sick = self._directory.prepare() or await self._table.probe()
-                self.note(self._explained(sick) if sick else None)
+                sick = await self.explained(sick) if sick else None
+                self.understood()
+                self.note(sick)
         return self._sick
 
     def _look_is_due(self) -> bool:
         """Asked again under the lock: somebody else may just have looked."""
         waited = anyio.current_time() - self._looked_at
-        return not self._proven and waited >= self._settings.look_again.total_seconds()
-
-    def _explained(self, sick: Sick) -> Sick:
-        if sick.kind is not ErrorKind.API_KEYS_MISSING:
-            return sick
-        return Sick(sick.kind, " ".join((sick.cause, *read_keys(self._settings).faults)))
+        pause = self._settings.look_again.total_seconds() * (_CHANGED_PAUSE if self._changed else 1)
+        return not self._proven and waited >= pause
 
     def report(self) -> dict[str, object]:
         """For people: no secrets, no ids of tasks."""

@@ -5,7 +5,6 @@ be healed after every outage.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from contenthubd.adapters.creator.offloop import LARGE
+from contenthubd.domain import foreign
 from contenthubd.ports.clock import Clock
 
 _SECONDS: Final = 1.0
@@ -62,6 +63,13 @@ class Jobs:
     waiting: frozenset[str]
     """Wait, are delayed, or are held back: all that is not active."""
 
+    unread: tuple[str, ...] = ()
+    """The data of jobs whose task could not be read."""
+
+    def may_hold(self, creator_task_id: str) -> bool:
+        """Whether the task has a job, or one that could not be read may be its."""
+        return creator_task_id in self.tasks or any(creator_task_id in data for data in self.unread)
+
     @property
     def tasks(self) -> frozenset[str]:
         """Every task that has a job."""
@@ -103,16 +111,38 @@ async def _queued_jobs(client: Any) -> Jobs:
             lists.zrange(_PREFIX + name, 0, -1)
         active, *others = await lists.execute()
     waiting = [job for found in others for job in found if not job.startswith(_MARKER)]
-    return Jobs(frozenset(await _tasks_of(client, active)), frozenset(await _tasks_of(client, waiting)))
+    active_data, waiting_data = await _data_of(client, active), await _data_of(client, waiting)
+    large = sum(map(len, active_data + waiting_data)) > LARGE
+    if large:
+        return await anyio.to_thread.run_sync(jobs_of, active_data, waiting_data)
+    return jobs_of(active_data, waiting_data)
 
 
-async def _tasks_of(client: Any, jobs: list[str]) -> list[str]:
+async def _data_of(client: Any, jobs: list[str]) -> list[str]:
     if not jobs:
         return []
     async with client.pipeline(transaction=False) as each:
         for job in jobs:
             each.hget(_PREFIX + job, "data")
-        return [str(json.loads(data).get("taskId")) for data in await each.execute() if data]
+        return [data for data in await each.execute() if data]
+
+
+def jobs_of(active: list[str], waiting: list[str]) -> Jobs:
+    """The jobs of which this is the data, JSON with a ``taskId``."""
+    unread: list[str] = []
+    return Jobs(_tasks_of(active, unread), _tasks_of(waiting, unread), tuple(unread))
+
+
+def _tasks_of(jobs: list[str], unread: list[str]) -> frozenset[str]:
+    tasks = set()
+    for data in jobs:
+        read = foreign.json_value(data)
+        task = foreign.identifier(read.get("taskId") if isinstance(read, dict) else None)
+        if isinstance(task, str):
+            tasks.add(task)
+        else:
+            unread.append(data)
+    return frozenset(tasks)
 
 
 class RedisWatch:

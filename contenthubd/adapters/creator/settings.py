@@ -54,8 +54,9 @@ class CreatorSettings:
     """Between two looks at a creator that was sick."""
     page_size: int = 200
     max_output_bytes: int = 2 * MEBIBYTE
-    """What one command may print; more is a flood. An article is a hundredth of it, decoded it takes several times as
-    much memory, and a page of rows that is larger is asked for in pieces."""
+    """What one command may print; more is not read. A page of rows that is larger is asked for in pieces."""
+    max_article_bytes: int = 8 * MEBIBYTE
+    """The same for the commands that print an article: the longest that can be asked for takes less than a tenth."""
     worker_times: WorkerTimes = WorkerTimes()
     environ: Mapping[str, str] = field(default_factory=dict)
     """The daemon's own environment, from which a few names are handed on."""

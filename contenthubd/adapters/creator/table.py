@@ -17,6 +17,7 @@ from contenthubd.adapters.creator import listing, output
 from contenthubd.adapters.creator.command import Commands, Cut, Finished
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
+from contenthubd.adapters.creator.frame import text_of
 from contenthubd.adapters.creator.offloop import off_loop
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.verdict import answered, sickness, story
@@ -32,6 +33,7 @@ _MOST_PAGES: Final = 2000
 _MOST_REPEATS: Final = 2
 _PROBED: Final = 5
 _TOLD_AT_MOST: Final = 1000
+_VERSION_READ: Final = 4096
 
 log = structlog.get_logger()
 
@@ -124,6 +126,14 @@ class CreatorTable:
         """The cheapest command that needs keys, directory and database."""
         page = await self._page(_PROBED, 0)
         return page if isinstance(page, Sick) else None
+
+    async def version(self) -> str | None:
+        """What ``--version`` says, which is its last line; None if it says nothing."""
+        ended = await self._commands.run(["--version"], env=environment(self._settings, redis=False))
+        if not isinstance(ended, Finished) or not answered(ended):
+            return None
+        lines = [line.strip() for line in text_of(ended.stdout[-_VERSION_READ:]).splitlines() if line.strip()]
+        return lines[-1] if lines else None
 
     async def _pages(self) -> AsyncGenerator[listing.Page | Sick, None]:
         """Page by page to the last row; ends as well when pages bring nothing new, as if --offset had no effect."""

@@ -5,29 +5,31 @@ try cannot cure is a refusal; the rest is left to the caller, who knows whether 
 """
 
 import errno
-import re
 from typing import Final
 
 from contenthubd.adapters.creator.command import Cut, Ended, Finished, NotStarted
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.output import missing_variables, only_banner
+from contenthubd.adapters.creator.settings import MEBIBYTE
 from contenthubd.domain.outcome import ErrorKind, Failed, Sick
 
 _NO_PROGRAM: Final = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.ELOOP, errno.EPERM})
 _SHELL_FOUND_NOTHING: Final = frozenset({126, 127})
 _BROKEN_INSTALL: Final = ("ERR_MODULE_NOT_FOUND", "Cannot find module", "ERR_DLOPEN_FAILED", "bindings file")
 _NO_QUEUE: Final = ("TaskQueue is not available", "Redis is not configured", "REDIS_URL is not configured")
-_USAGE: Final = re.compile(r"^error: (?:unknown option|unknown command|option|required option|too many|missing)", re.M)
-_REFUSED: Final = re.compile(
-    r"^❌ (?:错误|参数验证失败): "
-    r"(?:必须提供|不支持|Topic is required|Requirements are required|Mode must be|minWords cannot)",
-    re.M,
-)
-_DATABASE: Final = re.compile(
-    r"SQLITE_\w+|database is locked|database or disk is full|unable to open database|disk image is malformed"
-    r"|file is not a database|no such table|readonly database|disk I/O error|no such column"
-)
+_USAGE: Final = ("unknown option", "unknown command", "option", "required option", "too many", "missing")
+_OF_THE_TASK: Final = ("--topic", "--requirements", "--keywords", "--min-words", "--max-words")
+_REFUSED_BY: Final = ("❌ 错误: ", "❌ 参数验证失败: ")
+_REFUSALS: Final = (
+    "必须提供", "不支持", "Topic is required", "Requirements are required", "Mode must be", "minWords cannot",
+)  # fmt: skip
+_DATABASE: Final = (
+    "SQLITE_", "database is locked", "database or disk is full", "unable to open database",
+    "disk image is malformed", "file is not a database", "no such table", "readonly database", "disk I/O error",
+    "no such column",
+)  # fmt: skip
 _LINES_QUOTED: Final = 3
+_QUOTED: Final = 300
 
 
 def sickness(ended: Ended, directory: Directory) -> Sick | None:
@@ -45,9 +47,24 @@ def sickness(ended: Ended, directory: Directory) -> Sick | None:
         return Sick(ErrorKind.CREATOR_REDIS_DOWN, "The creator was given no Redis.")
     if ended.cut is None and ended.exit_code == 1 and not said and only_banner(ended.stdout):
         return directory.silent_exit()
-    if ended.exit_code == 1 and (found := _DATABASE.search(said)):
-        return Sick(ErrorKind.DATABASE_MISSING, f"The creator's database does not work: {found.group()}.")
+    if ended.exit_code > 0 and (line := _usage_fault(said)) and not _of_the_task(line):
+        return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator does not accept what contenthubd asks: {line}.")
+    if ended.exit_code == 1 and (word := next((word for word in _DATABASE if word in said), None)):
+        found = said[said.index(word) :].split()[0].rstrip(":,.;") if word == "SQLITE_" else word
+        return Sick(ErrorKind.DATABASE_MISSING, f"The creator's database does not work: {found}.")
     return None
+
+
+def _usage_fault(said: str) -> str | None:
+    """The first line in which the command line parser refuses; what follows may be a text of the task's."""
+    line = next((line for line in said.splitlines() if line.startswith("error: ")), "")
+    return line.removeprefix("error: ").rstrip(".")[:_QUOTED] if line[7:].startswith(_USAGE) else None
+
+
+def _of_the_task(line: str) -> bool:
+    """Whether it is a value that was refused, and one that differs from task to task."""
+    option, found, _ = line.partition(" argument '")
+    return bool(found) and any(name in option for name in _OF_THE_TASK)
 
 
 def _unstarted(error: OSError | ValueError, directory: Directory) -> Sick | None:
@@ -65,10 +82,14 @@ def refusal(ended: Ended) -> Failed | None:
             return Failed(ErrorKind.REFUSED, f"The texts cannot be passed to the creator: {ended.error}.")
         return None
     said = ended.stderr_tail
-    if ended.exit_code == 1 and (found := _USAGE.search(said) or _REFUSED.search(said)):
-        line = said[found.start() :].partition("\n")[0]
+    line = _usage_fault(said) or next((line for line in said.splitlines() if _refuses(line)), None)
+    if ended.exit_code == 1 and line:
         return Failed(ErrorKind.REFUSED, f"The creator refused: {line}", ended.exit_code, said)
     return None
+
+
+def _refuses(line: str) -> bool:
+    return any(line.startswith(by) and line.removeprefix(by).startswith(_REFUSALS) for by in _REFUSED_BY)
 
 
 def out_of_time(ended: Ended) -> bool:
@@ -92,7 +113,8 @@ def story(ended: Ended) -> str:
         case Cut.DEADLINE:
             return "It did not answer in time and was killed."
         case Cut.FLOOD:
-            return "It wrote without end and was killed."
+            bound = f"{ended.limit / MEBIBYTE:g} MiB" if ended.limit else "the most that is read"
+            return f"It printed more than {bound} and was stopped."
     if ended.exit_code < 0:
         return f"It was ended by signal {-ended.exit_code}."
     return f"It ended with exit code {ended.exit_code}: {quoted(ended.stderr_tail)}"
