@@ -31,6 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     for name, help_ in (("run", "run the daemon (default)"), ("config-check", "tell every fault of the configuration")):
         commands.add_parser(name, help=help_, description=help_, parents=[_common()]).set_defaults(command=name)
+    check = commands.choices["config-check"]
+    check.add_argument("--connect", action="store_true", help="also connect to the database; nothing is changed there")
     _add_database(commands.add_parser("db", help="back up, restore, validate or upgrade the database"))
     return parser
 
@@ -93,7 +95,7 @@ def _main(argv: Sequence[str] | None) -> int:
         if arguments.command == "config-check":
             told = ", ".join(str(file) for file in loaded.files) or "no file; defaults and environment"
             sys.stdout.write(f"The configuration is fine ({told}).\n")
-            return 0
+            return _database(loaded, arguments) if arguments.connect else 0
         if arguments.command.startswith("db "):
             return _database(loaded, arguments)
         return _run(loaded, read)
@@ -104,8 +106,10 @@ def _main(argv: Sequence[str] | None) -> int:
         expected, other = group.split(ContentHubError)
         if expected is None or other is not None:
             raise
-        sys.stderr.write("".join(f"contenthubd: {fault}\n" for fault in _leaves(expected)))
-        return 1
+        faults = _leaves(expected)
+        sys.stderr.write("".join(f"contenthubd: {fault}\n" for fault in faults))
+        codes = {fault.exit_code for fault in faults if isinstance(fault, ContentHubError)}
+        return codes.pop() if len(codes) == 1 else 1
 
 
 def _told(fault: ContentHubError) -> str:
@@ -130,6 +134,8 @@ def _database(loaded: Loaded, arguments: argparse.Namespace) -> int:
 
     configure(arguments.log_level or "warning", loaded.config.daemon.log_format)
     commands = Commands(loaded.config, SystemClock(), lambda line: sys.stdout.write(f"{line}\n"))
+    if arguments.command == "config-check":
+        return anyio.run(commands.connect)
     match arguments.verb:
         case "backup":
             return anyio.run(partial(commands.backup, arguments.file, force=arguments.force))

@@ -12,6 +12,7 @@ import anyio
 import structlog
 
 from contenthubd import __version__
+from contenthubd.adapters.postgres.admission import admit
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.installation import installation_id
@@ -77,6 +78,12 @@ def queues_of(loaded: Loaded, clock: Clock, wake: Wake, *, database: str, run: s
     return redis_first(redis, config.queue.memory_size, clock, ring, wanted=wanted)
 
 
+async def _admitted(database: Database) -> bool:
+    """Bring the tables of a database that can be worked with to the newest version; True if that was needed."""
+    await admit(database)
+    return await upgrade(database)
+
+
 class Daemon:
     """One contenthubd on one state directory."""
 
@@ -93,7 +100,8 @@ class Daemon:
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT.
 
-        StateDirectoryError, InvalidConfig, InstanceTaken or (our own PostgreSQL) Unavailable if it cannot start.
+        StateDirectoryError, InvalidConfig, InstanceTaken, DatabaseRefused or (our own PostgreSQL) Unavailable if it
+        cannot start.
         """
         asyncio.get_running_loop().set_exception_handler(LoopFaults())
         began, state_dir = self._clock.now(), self._loaded.config.state_dir
@@ -240,7 +248,7 @@ class Daemon:
             pool_size=settings.pool_size,
         )
         try:
-            if await self._answered(lambda: upgrade(database)):
+            if await self._answered(lambda: _admitted(database)):
                 log.info("database_upgraded")
             yield embedded, database
         finally:

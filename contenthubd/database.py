@@ -11,28 +11,31 @@ from typing import Final
 
 import anyio
 
+from contenthubd.adapters.postgres.admission import admit, faults_of
 from contenthubd.adapters.postgres.archive import Manifest
 from contenthubd.adapters.postgres.backup import backup
+from contenthubd.adapters.postgres.binaries import find_postgres_bin
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres, address_of_running
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import NEWEST, upgrade, version
 from contenthubd.adapters.postgres.restore import restore
 from contenthubd.adapters.postgres.validate import Check, Findings, validate
 from contenthubd.config.model import Config
-from contenthubd.domain.errors import NotFound, StateDirectoryTaken
+from contenthubd.domain.errors import InvalidInput, NotFound, StateDirectoryTaken
 from contenthubd.ports.clock import Clock
 from contenthubd.runtime import lifecycle
 
 LONGEST_SECONDS: Final = 24 * 3600
 """How long one statement may take: a table is copied by one, however large it is."""
 CONNECTIONS: Final = 2
+STANDARD_OUTPUT: Final = "-"
 OK: Final = 0
 VIOLATED: Final = 1
 Say = Callable[[str], object]
 
 
 class Commands:
-    """The four commands; each answers an exit code. ``say`` is told what was done, a line at a time."""
+    """What can be done to the database; each answers an exit code. ``say`` is told what was done, a line at a time."""
 
     def __init__(self, config: Config, clock: Clock, say: Say) -> None:
         self._config = config
@@ -43,6 +46,12 @@ class Commands:
 
     async def backup(self, path: Path, *, force: bool) -> int:
         """All rows and images into one file. Conflict if it exists and not ``force``; NotFound without a database."""
+        if str(path) == STANDARD_OUTPUT:
+            raise InvalidInput(
+                "A backup cannot be written to standard output.",
+                why="It is checked and put on the disk before it gets its name.",
+                fix="Name a file: contenthubctl db backup backup.tar.gz",
+            )
         async with self._opened() as database:
             made = await backup(database, self._images, path, self._clock.now(), force=force)
         self._say(f"Backed up {_counted(made)} to {path}.")
@@ -67,6 +76,28 @@ class Commands:
             self._say(line)
         return VIOLATED if any(check.count for check in found.checks) else OK
 
+    async def connect(self) -> int:
+        """Say whether the database can be worked with, without starting or changing anything; 2 or 5 if it cannot."""
+        data_dir = self._config.state_dir / "postgres"
+        url = self._config.database.url or address_of_running(data_dir)
+        if url is None:
+            folder = find_postgres_bin(self._config.postgres_bin)
+            self._say(f"database.url is not set: the daemon starts the private PostgreSQL of {folder}.")
+            return OK
+        database = Database(url, command_timeout=self._config.database.command_timeout_seconds, pool_size=1)
+        try:
+            faults = await faults_of(database)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await database.close()
+        for fault in faults[1:]:
+            self._say(str(fault))
+        if faults:
+            raise faults[0]
+        pooled = " through a connection pooler" if database.pooled else ""
+        self._say(f"PostgreSQL at {database.address.place} can be used{pooled}.")
+        return OK
+
     async def upgrade(self) -> int:
         """Bring the tables to the newest version."""
         async with self._opened(create=True) as database:
@@ -90,6 +121,7 @@ class Commands:
                 pool_size=CONNECTIONS,
             )
             try:
+                await admit(database, replaced=alone)
                 yield database
             finally:
                 with anyio.CancelScope(shield=True):

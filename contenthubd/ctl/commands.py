@@ -227,8 +227,9 @@ def _schedule(verbs: Group, name: str) -> None:
 
 def _config_check(verbs: Group, name: str) -> None:
     check = verbs.command(name, "daemon:config_check", "Check the configuration; nothing needs to run for it.",
-                          ("config check", "config check --config /etc/contenthubd/config.toml"))  # fmt: skip
+                          ("config check --config /etc/contenthubd/config.toml", "config check --connect"))  # fmt: skip
     check.add_argument("--config", metavar="PATH", help="the file to check (default: the one the daemon would read)")
+    check.add_argument("--connect", action="store_true", help="also connect to the database; nothing is changed there")
 
 
 def _config_show(verbs: Group, name: str) -> None:

@@ -41,6 +41,8 @@ def config_check(args: Namespace, client: Client, output: Output) -> int:
     command = [sys.executable, "-m", "contenthubd", "config-check"]
     if args.config:
         command += ["--config", args.config]
+    if args.connect:
+        command += ["--connect"]
     return hand_on(command, output)
 
 

@@ -11,7 +11,8 @@ ContentHubError
 │   └── DatabaseUnavailable
 │       └── DatabaseRefused   it answers, and a person must change something (exit 2)
 ├── StateDirectoryError   our own directory cannot be used (read-only, full, other version)
-│   └── StateDirectoryTaken   another daemon uses it                  (exit 6)
+│   ├── StateDirectoryTaken   another daemon uses it                  (exit 6)
+│   └── StateDirectoryDenied  this user may not read or write it      (exit 4)
 ├── PublishFailed         a target refused or could not be reached
 └── FetchFailed           an image could not be fetched
 """
@@ -118,6 +119,13 @@ class StateDirectoryError(ContentHubError):
     """The state directory is taken, read-only, full, or of another PostgreSQL major version."""
 
     code = "state_directory"
+
+
+class StateDirectoryDenied(StateDirectoryError):
+    """A directory or a file of ours, or a backup, may not be read or written by this user."""
+
+    code = "state_directory_denied"
+    exit_code = 4
 
 
 class StateDirectoryTaken(StateDirectoryError):

@@ -12,7 +12,7 @@ from uuid import UUID
 import anyio
 import structlog
 
-from contenthubd.domain.errors import StateDirectoryError, StateDirectoryTaken
+from contenthubd.domain.errors import StateDirectoryDenied, StateDirectoryError, StateDirectoryTaken
 
 log = structlog.get_logger(__name__)
 STOP = (signal.SIGTERM, signal.SIGINT)
@@ -29,7 +29,8 @@ def owned(directory: Path, new_id: UUID) -> Iterator[str]:
         directory.mkdir(mode=ROOTS_MODE if os.geteuid() == 0 else MODE, parents=True, exist_ok=True)
         handle = os.open(directory / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as fault:
-        raise StateDirectoryError(
+        denied = isinstance(fault, PermissionError)
+        raise (StateDirectoryDenied if denied else StateDirectoryError)(
             f"The state directory {directory} cannot be used.",
             why=f"{fault.strerror}: {fault.filename}",
             fix="Make it writable for this user, or name another with --state-dir or CONTENTHUBD_STATE_DIR.",

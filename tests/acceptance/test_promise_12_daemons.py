@@ -59,7 +59,7 @@ async def test_five_at_once_on_an_empty_database(place: Path, empty: str) -> Non
         assert await sql(empty, "SELECT count(*) FROM instance WHERE seen_until > now()") == DAEMONS
         assert await sql(empty, "SELECT count(*) FROM task WHERE attempt <> 1 OR retry_count <> 0") == 0
         assert await sql(empty, "SELECT count(*) FROM content") == DAEMONS * TOPICS
-        assert await sql(empty, "SELECT count(*) FROM alembic_version") == 1
+        assert await sql(empty, "SELECT count(*) FROM contenthubd_version") == 1
     finally:
         codes = await asyncio.gather(*(daemon.stop() for daemon in daemons))
     assert codes == [0] * DAEMONS

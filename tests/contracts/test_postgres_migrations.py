@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import MIGRATIONS, NEWEST, upgrade, version
-from contenthubd.domain.errors import StateDirectoryError
+from contenthubd.domain.errors import DatabaseRefused
 from tests.conftest import MakeDatabase
 from tests.contracts.rows import everything, fill
 from tests.postgres_server import TestServer
@@ -23,21 +23,21 @@ CATALOGS = {
     "columns": """
         SELECT table_name, column_name, ordinal_position, column_default, is_nullable, data_type, udt_name,
                is_identity, identity_generation
-        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'contenthubd_version'
     """,
     "constraints": """
         SELECT conrelid::regclass::text AS on_table, conname, contype, convalidated,
                pg_get_constraintdef(oid) AS definition
         FROM pg_constraint WHERE connamespace = 'public'::regnamespace
-          AND conrelid::regclass::text <> 'alembic_version'
+          AND conrelid::regclass::text <> 'contenthubd_version'
     """,
     "indexes": """
         SELECT tablename, indexname, indexdef FROM pg_indexes
-        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        WHERE schemaname = 'public' AND tablename <> 'contenthubd_version'
     """,
     "other things": """
         SELECT relname, relkind::text FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND relname !~ '^alembic_version'
+        WHERE relnamespace = 'public'::regnamespace AND relname !~ '^contenthubd_version'
     """,
     "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
     "triggers": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal",
@@ -114,14 +114,14 @@ async def test_five_upgrades_at_once_on_an_empty_database(empty: Database) -> No
     for daemon in daemons:
         await daemon.close()
     assert await version(empty) == NEWEST
-    assert await empty.first(text("SELECT count(*) FROM alembic_version")) == (1,)
+    assert await empty.first(text("SELECT count(*) FROM contenthubd_version")) == (1,)
 
 
 async def test_a_newer_database_is_refused_and_left_alone(empty: Database) -> None:
     await upgrade(empty)
-    await empty.changed(text("UPDATE alembic_version SET version_num = '9999'"))
+    await empty.changed(text("UPDATE contenthubd_version SET version_num = '9999'"))
     before = await catalog(empty)
-    with pytest.raises(StateDirectoryError, match="version 9999") as caught:
+    with pytest.raises(DatabaseRefused, match="version 9999") as caught:
         await upgrade(empty)
     assert caught.value.fix
     assert await catalog(empty) == before
@@ -129,7 +129,7 @@ async def test_a_newer_database_is_refused_and_left_alone(empty: Database) -> No
 
 
 async def test_a_version_table_without_a_version_is_an_empty_database(empty: Database) -> None:
-    await empty.changed(text("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)"))
+    await empty.changed(text("CREATE TABLE contenthubd_version (version_num varchar(32) PRIMARY KEY)"))
     assert await version(empty) is None
     assert await upgrade(empty)
     assert await version(empty) == NEWEST

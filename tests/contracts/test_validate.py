@@ -122,6 +122,6 @@ async def test_what_cannot_be_judged_is_refused(make_database: MakeDatabase, tmp
     with pytest.raises(NotFound, match="no tables"):
         await validate(await make_database(None), tmp_path)
     newer = await make_database(NEWEST)
-    await newer.changed(text("UPDATE alembic_version SET version_num = '9999'"))
+    await newer.changed(text("UPDATE contenthubd_version SET version_num = '9999'"))
     with pytest.raises(StateDirectoryError, match="version 9999"):
         await validate(newer, tmp_path)

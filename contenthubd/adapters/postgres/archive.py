@@ -22,7 +22,7 @@ from typing import IO, Final
 
 import msgspec
 
-from contenthubd.domain.errors import Conflict, InvalidInput, StateDirectoryError
+from contenthubd.domain.errors import Conflict, InvalidInput, StateDirectoryDenied, StateDirectoryError
 
 FORMAT: Final = 1
 TABLES: Final = "tables/"
@@ -135,7 +135,8 @@ def created(path: Path, *, force: bool) -> Iterator[Writer]:
 
 def unwritable(path: Path, fault: OSError) -> StateDirectoryError:
     """The disk refused. It is said where it happens: within a transaction, an OSError means that the server is away."""
-    return StateDirectoryError(
+    kind = StateDirectoryDenied if isinstance(fault, PermissionError) else StateDirectoryError
+    return kind(
         f"The backup {path} cannot be written.",
         why=f"{fault.strerror} ({fault.filename or path}).",
         fix="Name a file in a folder that exists, may be written, and has room; let this user read the images.",

@@ -9,20 +9,19 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contenthubd.adapters.postgres.migrate import scripts, tables
+from contenthubd.adapters.postgres.migrate import OLD_VERSION_TABLE, VERSION_TABLE, scripts, tables
 
-VERSION_TABLE: Final = "alembic_version"
 REFERENCE: Final = "contenthubd_reference"
 _COLUMNS: Final = text("""
     SELECT pg_class.relname AS table, array_agg(attname ORDER BY attnum) AS columns
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-    WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relname = ANY(CAST(:tables AS text[]))
+    WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ANY(CAST(:tables AS text[]))
       AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
     GROUP BY relname
 """)
 _INSTANTS: Final = text("""
     SELECT relname AS table, array_agg(attname) AS columns FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-    WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relname = ANY(CAST(:tables AS text[]))
+    WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ANY(CAST(:tables AS text[]))
       AND attnum > 0 AND NOT attisdropped
       AND atttypid = ANY(CAST(ARRAY['date', 'timestamp', 'timestamptz'] AS regtype[]))
     GROUP BY relname
@@ -30,12 +29,12 @@ _INSTANTS: Final = text("""
 _REFERENCES: Final = text("""
     SELECT DISTINCT one.relname AS table, other.relname AS needs
     FROM pg_constraint JOIN pg_class one ON one.oid = conrelid JOIN pg_class other ON other.oid = confrelid
-    WHERE contype = 'f' AND connamespace = CAST(current_schema() AS regnamespace) AND conrelid <> confrelid
+    WHERE contype = 'f' AND connamespace = to_regnamespace(quote_ident(current_schema())) AND conrelid <> confrelid
 """)
 _IDENTITIES: Final = text("""
     SELECT relname AS table, attname AS column, pg_get_serial_sequence(quote_ident(relname), attname) AS sequence
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-    WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relname = ANY(CAST(:tables AS text[]))
+    WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ANY(CAST(:tables AS text[]))
       AND attidentity <> '' AND NOT attisdropped
     ORDER BY relname, attname
 """)
@@ -49,16 +48,16 @@ _SHAPE: Final = (
     SELECT 'constraint ' || conname || ' on ' || relname || ': ' || pg_get_constraintdef(pg_constraint.oid)
            || CASE WHEN convalidated THEN '' ELSE ', not validated' END
     FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
-    WHERE connamespace = CAST(current_schema() AS regnamespace)
+    WHERE connamespace = to_regnamespace(quote_ident(current_schema()))
     """,
     """
     SELECT 'index ' || indexname || ': ' || replace(indexdef, ' ON ' || schemaname || '.', ' ON ')
     FROM pg_indexes WHERE schemaname = current_schema()
     """,
-    "SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = CAST(current_schema() AS regnamespace)",
+    "SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident(current_schema()))",
     """
     SELECT 'trigger ' || tgname || ' on ' || relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
-    WHERE NOT tgisinternal AND relnamespace = CAST(current_schema() AS regnamespace)
+    WHERE NOT tgisinternal AND relnamespace = to_regnamespace(quote_ident(current_schema()))
     """,
 )
 
@@ -135,4 +134,4 @@ async def driver_of(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
 
 async def _shape(driver: "asyncpg.Connection[Any]") -> set[str]:
     lines = {str(row[0]) for statement in _SHAPE for row in await driver.fetch(statement)}
-    return {line for line in lines if VERSION_TABLE not in line}
+    return {line for line in lines if VERSION_TABLE not in line and OLD_VERSION_TABLE not in line}

@@ -40,6 +40,10 @@ _FIXES = {
     errno.EEXIST: "Move the file that stands in the way, or choose another state directory.",
     errno.ENOTDIR: "Move the file that stands in the way, or choose another state directory.",
 }
+_SHARED_MEMORY_FIX = (
+    "Free some space in /dev/shm (df -h /dev/shm), or enlarge it: mount -o remount,size=256M /dev/shm; "
+    "for a container: --shm-size=256m."
+)
 _OTHER_FIX = "Choose a state directory on a local disk that the user of contenthubd may write to."
 
 
@@ -54,6 +58,8 @@ def told(what: str) -> Iterator[None]:
 
 def fix_for(output: str) -> str | None:
     """What to do about the fault of the disk that ``output`` of a PostgreSQL program names; None if it names none."""
+    if "shared memory segment" in output and os.strerror(errno.ENOSPC) in output:
+        return _SHARED_MEMORY_FIX
     return next((fix for number, fix in _FIXES.items() if os.strerror(number) in output), None)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.util import await_only
 
 from contenthubd.adapters.postgres.address import parse
 from contenthubd.adapters.postgres.connect import connect
-from contenthubd.adapters.postgres.refusals import AGAIN, said
+from contenthubd.adapters.postgres.refusals import AGAIN, denied, said
 from contenthubd.domain.errors import DatabaseUnavailable
 
 AWAY: Final = (
@@ -108,6 +108,8 @@ async def _translated() -> AsyncIterator[None]:
         away = isinstance(cause, AWAY) or isinstance(fault, InterfaceError | OperationalError)
         if away or fault.connection_invalidated:
             raise _unavailable(cause or fault) from fault
+        if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+            raise denied(cause) from fault
         raise
     except AWAY as fault:
         raise _unavailable(fault) from fault

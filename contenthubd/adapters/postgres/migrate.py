@@ -6,55 +6,142 @@ An advisory lock lets one of several daemons migrate while the others wait.
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contenthubd.adapters.postgres.copying import fix_settings
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.domain.errors import StateDirectoryError
+from contenthubd.domain.errors import DatabaseRefused
 
 NEWEST: Final = "0004"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+VERSION_TABLE: Final = "contenthubd_version"
+OLD_VERSION_TABLE: Final = "alembic_version"
+"""Its name up to release 0.1.0, which other programs use too; one that stands beside our tables gets our name."""
+_FIRST: Final = "0001"
+"""Only beside all tables of the first version is a version under the old name ours."""
 _LOCK: Final = 0x636F6E7465
-_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL AS made")
-_NUMBER = text("SELECT version_num FROM alembic_version")
+_PRESENT: Final = text("""
+    SELECT relname AS name FROM pg_class
+    WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ANY(CAST(:names AS text[]))
+""")
+_ADOPT: Final = (
+    f"ALTER TABLE {OLD_VERSION_TABLE} RENAME TO {VERSION_TABLE}",
+    f"ALTER INDEX IF EXISTS {OLD_VERSION_TABLE}_pkc RENAME TO {VERSION_TABLE}_pkc",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a transaction sees in the schema where our tables are or would be made."""
+
+    version: str | None
+    """Of our tables; None where there are none."""
+    table: str
+    """The table that tells it, empty where none does."""
+    present: frozenset[str]
+    """Relations that have the name of a table of ours, whoever made them."""
+
+    @property
+    def foreign(self) -> list[str]:
+        """Names of ours that somebody else has taken."""
+        return [] if self.version is not None else sorted(self.present)
+
+
+async def seen(connection: AsyncConnection) -> Seen:
+    """What is there, and whether it is ours."""
+    names = [*tables(), VERSION_TABLE, OLD_VERSION_TABLE]
+    found = {row.name for row in await connection.execute(_PRESENT, {"names": names})}
+    present = frozenset(found & set(tables()))
+    for table in (VERSION_TABLE, OLD_VERSION_TABLE):
+        if table not in found or (table == OLD_VERSION_TABLE and not present >= tables_of(_FIRST)):
+            continue
+        numbers = (await connection.execute(text(f"SELECT version_num FROM {table}"))).scalars().all()  # noqa: S608 - names of ours
+        if len(numbers) == 1 and re.fullmatch(r"[0-9]{4}", numbers[0]):
+            return Seen(str(numbers[0]), table, present)
+    return Seen(None, "", present)
 
 
 async def version(database: Database) -> str | None:
-    """The version of the tables, None for an empty database."""
+    """The version of the tables, None for a database without them."""
     async with database.transaction() as connection:
         return await version_seen(connection)
 
 
 async def version_seen(connection: AsyncConnection) -> str | None:
-    """The version of the tables as this transaction sees them, None for an empty database."""
-    if not (await connection.execute(_VERSION)).scalar_one():
-        return None
-    found = (await connection.execute(_NUMBER)).scalar()
-    return None if found is None else str(found)
+    """The version of the tables as this transaction sees them, None for a database without them."""
+    return (await seen(connection)).version
 
 
 async def upgrade(database: Database) -> bool:
-    """Bring the tables to the newest version; True if that was needed. StateDirectoryError if they are newer."""
-    found = await version(database)
-    if found == NEWEST:
-        return False
-    if found is not None and found > NEWEST:
-        raise StateDirectoryError(
-            f"The database has version {found} of the tables; this contenthubd knows {NEWEST}.",
-            why="A newer contenthubd has used it.",
-            fix="Start the newer version, or restore a backup made before the upgrade.",
-        )
+    """Bring the tables to the newest version; True if that was needed.
+
+    DatabaseRefused if they are newer, or if tables of these names are there that contenthubd did not make.
+    """
     async with database.transaction() as connection:
-        await locked(connection)
-        if await version_seen(connection) == NEWEST:
-            return False  # another daemon has done it while we waited
-        await connection.run_sync(bring_to, "head")
+        if _done(await seen(connection)):
+            return False
+    try:
+        async with database.transaction() as connection:
+            await fix_settings(connection)
+            await locked(connection)
+            found = await seen(connection)
+            if _done(found):
+                return False  # another daemon has done it while we waited
+            _check(found)
+            await adopt(connection, found)
+            await connection.run_sync(bring_to, "head")
+    except ProgrammingError as fault:
+        if isinstance(fault.orig, Exception) and isinstance(fault.orig.__cause__, asyncpg.DuplicateObjectError):
+            raise foreign(str(fault.orig.__cause__)) from fault
+        raise
     return True
+
+
+def _done(found: Seen) -> bool:
+    return found.version == NEWEST and found.table == VERSION_TABLE
+
+
+def _check(found: Seen) -> None:
+    if found.version is not None and found.version > NEWEST:
+        raise newer(found.version)
+    if found.foreign:
+        raise foreign(f"It has a table {found.foreign[0]!r} that contenthubd did not make.")
+
+
+def newer(found: str) -> DatabaseRefused:
+    """A later release has been at work."""
+    return DatabaseRefused(
+        f"The database has version {found} of the tables; this contenthubd knows {NEWEST}.",
+        why="A newer contenthubd has used it.",
+        fix="Start the newer version, or restore a backup made before the upgrade.",
+    )
+
+
+def foreign(why: str) -> DatabaseRefused:
+    """Names of ours are taken."""
+    return DatabaseRefused(
+        "This database belongs to another program.",
+        why=why,
+        fix="Give contenthubd a database of its own (CREATE DATABASE contenthub ENCODING 'UTF8' LOCALE 'C' TEMPLATE "
+        "template0;), or a schema: CREATE SCHEMA contenthub; then add ?options=-c%20search_path%3Dcontenthub to "
+        "database.url.",
+    )
+
+
+async def adopt(connection: AsyncConnection, found: Seen) -> None:
+    """Give the version table of an older release our own name."""
+    if found.table == OLD_VERSION_TABLE:
+        for statement in _ADOPT:
+            await connection.execute(text(statement))
 
 
 async def locked(connection: AsyncConnection) -> None:
@@ -74,6 +161,17 @@ def tables() -> tuple[str, ...]:
         re.findall(r"^CREATE TABLE (\w+)", script.read_text(encoding="utf-8"), re.MULTILINE) for script in scripts()
     )
     return tuple(dict.fromkeys(name for names in made for name in names))
+
+
+@cache
+def tables_of(revision: str) -> frozenset[str]:
+    """The tables that this version and those before it make."""
+    made = (
+        re.findall(r"^CREATE TABLE (\w+)", script.read_text(encoding="utf-8"), re.MULTILINE)
+        for script in scripts()
+        if script.name[: len(revision)] <= revision
+    )
+    return frozenset(name for names in made for name in names)
 
 
 def bring_to(connection: Connection, revision: str) -> None:

@@ -25,6 +25,15 @@ def cannot_connect(fault: BaseException, address: Address) -> DatabaseUnavailabl
     return DatabaseUnavailable("PostgreSQL does not answer.", why=f"At {address.place}: {said(fault)}.", fix=AGAIN)
 
 
+def denied(fault: BaseException) -> DatabaseRefused:
+    """A right that the user of database.url does not have, or no longer."""
+    return DatabaseRefused(
+        "The user of database.url lacks a right in the database.",
+        why=said(fault),
+        fix="contenthubctl config check --connect names the GRANT.",
+    )
+
+
 def said(fault: BaseException) -> str:
     """The first line of what was said, with its kind."""
     text = str(fault).strip()

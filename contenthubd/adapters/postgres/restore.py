@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from contenthubd.adapters.postgres import archive, catalog
 from contenthubd.adapters.postgres.copying import DatedRows, fix_settings
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.adapters.postgres.migrate import NEWEST, bring_to, locked, version
+from contenthubd.adapters.postgres.migrate import NEWEST, VERSION_TABLE, bring_to, foreign, locked, seen, version
 from contenthubd.domain.errors import Conflict, InvalidInput, StateDirectoryError
 
 _MISFITS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.SyntaxOrAccessError)
@@ -81,8 +81,14 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
 
 
 async def _cleared(connection: AsyncConnection, state_id: str, *, replace: bool) -> None:
-    """Take away the tables that are there; Conflict if somebody uses them, or they hold rows that are to stay."""
-    present = list(await catalog.columns(connection))
+    """Take away the tables that are there; Conflict if somebody uses them, or they hold rows that are to stay.
+
+    DatabaseRefused if they are not ours: those of another program are nobody's to replace.
+    """
+    there = await seen(connection)
+    if there.foreign:
+        raise foreign(f"It has a table {there.foreign[0]!r} that contenthubd did not make.")
+    present = list(await catalog.columns(connection)) if there.version is not None else []
     if "instance" in present and (user := (await connection.execute(_IN_USE, {"own": state_id})).first()):
         raise Conflict(
             "A daemon uses this database.",
@@ -98,7 +104,7 @@ async def _cleared(connection: AsyncConnection, state_id: str, *, replace: bool)
                 why="A restore replaces all rows.",
                 fix="Make a backup of it if you need one, then use --replace.",
             )
-    names = ", ".join([*present, catalog.VERSION_TABLE])
+    names = ", ".join([*present, VERSION_TABLE, *([there.table] if there.table else [])])
     await connection.execute(text(f"DROP TABLE IF EXISTS {names}"))
 
 
