@@ -98,6 +98,7 @@ CREATE INDEX task_listed_by_batch ON task (batch_id, sequence) WHERE batch_id IS
 CREATE INDEX task_id_end ON task ((reverse(replace(CAST(id AS text), '-', '')) COLLATE "C"));
 CREATE INDEX task_finished ON task (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX task_finished_by_state ON task (state, finished_at, id) WHERE finished_at IS NOT NULL;
+CREATE INDEX task_finished_of_account ON task (account_id, state, finished_at, id) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE attempt (
     task_id uuid NOT NULL REFERENCES task ON DELETE CASCADE,

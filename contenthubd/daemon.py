@@ -34,6 +34,7 @@ from contenthubd.desk.contents import ContentDesk
 from contenthubd.desk.schedules import ScheduleDesk
 from contenthubd.desk.search import Search
 from contenthubd.desk.tasks import TaskDesk
+from contenthubd.desk.waiting import Waiting
 from contenthubd.desk.watch import Watch
 from contenthubd.domain.errors import ContentHubError
 from contenthubd.health import Health
@@ -227,6 +228,7 @@ class Daemon:
         config = loaded.config
         parts.submit.defaults = defaults_of(config)
         parts.settle.rules = rules_of(config)
+        parts.review.targets = rules_of(config).targets
         parts.poll.interval = timedelta(seconds=config.tasks.poll_interval_seconds)
         self._loaded = loaded
         later = sorted(changed - LIVE_KEYS)
@@ -279,7 +281,16 @@ class Daemon:
 
     def _application(self, parts: Assembly, health: Health) -> Application:
         search = Search(parts.views, parts.accounts)
-        watch = Watch(parts.views, search, self._clock, lambda: self._changed)
+        waiting = Waiting(
+            parts.base.pause,
+            parts.base.slots,
+            parts.views,
+            self._clock,
+            leased=lambda: parts.heartbeat.lease() is not None,
+            draining=parts.base.draining,
+            instance=self._loaded.config.creator.instance,
+        )
+        watch = Watch(parts.views, search, self._clock, waiting, lambda: self._changed)
         version = wire.Version(version=__version__, python=platform.python_version(), pid=os.getpid())
         return Application(
             tasks=TaskDesk(
@@ -290,7 +301,7 @@ class Daemon:
                 search,
                 watch,
                 self._clock,
-                parts.base.slots,
+                waiting,
                 health.queue,
             ),
             contents=ContentDesk(parts.review, parts.views, search),

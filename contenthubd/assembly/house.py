@@ -11,7 +11,7 @@ from contenthubd.adapters.postgres.publications import PostgresPublications
 from contenthubd.adapters.postgres.schedules import PostgresSchedules
 from contenthubd.adapters.postgres.views import PostgresViews
 from contenthubd.adapters.queue.choice import Choice
-from contenthubd.assembly.base import DIRECTORY_TARGET, Base, Identity, base_of, defaults_of, rules_of
+from contenthubd.assembly.base import Base, Identity, base_of, defaults_of, rules_of
 from contenthubd.assembly.contents import content_ticks, image_source
 from contenthubd.assembly.tasks import attempts_of, heartbeat_of, poll_of, schedules_of, task_ticks
 from contenthubd.config.model import Config
@@ -76,7 +76,7 @@ def assemble(
         submit=submit,
         schedules=schedules,
         steer=Steer(base.tasks, base.queue, attempts, clock, wake),
-        review=Review(pool, clock, wake, targets=(DIRECTORY_TARGET,)),
+        review=Review(pool, clock, wake, targets=rules_of(config).targets),
         attempts=attempts,
         poll=poll,
         heartbeat=heartbeat,

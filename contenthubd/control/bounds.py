@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 NO_NUL: Final = r"^[^\x00]*\Z"
-CURSOR: Final = r"^[0-9]*\Z"
+CURSOR: Final = r"^([0-9]+(-[a-z]*)?)?\Z"
 MAX_NAME_CHARS: Final = 200
 MAX_TEXT_CHARS: Final = 200_000
 MAX_IDS: Final = 1000
@@ -23,8 +23,8 @@ Name = Annotated[str, Meta(max_length=MAX_NAME_CHARS, pattern=NO_NUL)]
 """A name, a fragment of an id, an idempotency key, a cron expression."""
 Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARS, pattern=NO_NUL)]
 """Prose; the domain says how long each may be."""
-Cursor = Annotated[str, Meta(max_length=18, pattern=CURSOR)]
-"""Digits a reply gave out, or nothing."""
+Cursor = Annotated[str, Meta(max_length=32, pattern=CURSOR)]
+"""What a reply gave out (digits, perhaps with a word behind them), or nothing."""
 Whole = Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1)]
 """A whole number; the domain says from where to where."""
 RowNumber = Annotated[int, Meta(ge=0, le=_INT64 - 1)]

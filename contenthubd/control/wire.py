@@ -7,9 +7,17 @@ refuse unknown fields. This module stands alone: contenthubctl is checked agains
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
 from contenthubd.control.bounds import Cursor, Instant, Name, Names, Seconds, Text, Whole
+from contenthubd.control.wire_parts import ImageView as ImageView
+from contenthubd.control.wire_parts import Mode as Mode
+from contenthubd.control.wire_parts import PublicationView as PublicationView
+from contenthubd.control.wire_parts import Refusing as Refusing
+from contenthubd.control.wire_parts import ReviewState as ReviewState
+from contenthubd.control.wire_parts import State as State
+from contenthubd.control.wire_parts import Telling as Telling
+from contenthubd.control.wire_parts import WaitingFor as WaitingFor
 
 API = "/v1"
 MAX_WAIT_SECONDS = 25.0
@@ -18,19 +26,6 @@ LAST_BATCH = "last"
 """In place of a batch id: the batch that was submitted last."""
 
 PROBLEM_TYPE = "urn:contenthubd:problem:"
-Mode = Literal["async", "sync"]
-State = Literal[
-    "pending", "submitting", "submitted", "running", "retrying", "completed", "failed", "timeout", "cancelled"
-]
-ReviewState = Literal["pending_review", "approved", "rejected", "published"]
-
-
-class Refusing(Struct, forbid_unknown_fields=True):
-    """Base of what comes from outside."""
-
-
-class Telling(Struct):
-    """Base of what goes out."""
 
 
 class TopicRequest(Refusing):
@@ -76,9 +71,15 @@ class Listed(Refusing):
 
 
 class TaskFilter(Listed):
-    """GET /v1/tasks: newest first."""
+    """GET /v1/tasks: newest first, unless ``sort`` says otherwise."""
 
     status: tuple[State, ...] = ()
+    finished_since: Instant | None = None
+    """Only those that ended then or later."""
+    finished_until: Instant | None = None
+    """Only those that ended before."""
+    sort: Literal["created", "finished", "priority"] | None = None
+    """``finished``, the default with a time of end: latest end first. ``priority``: waiting ones, the next first."""
 
 
 class TaskQuery(Refusing):
@@ -163,6 +164,8 @@ class AttemptView(Telling):
     mode: Mode
     started_at: str
     ended_at: str | None = None
+    abandoned_at: str | None = None
+    """Since when nobody waits for it any more; it may still run at the creator."""
     outcome: str | None = None
     charged: bool = False
     creator_task_id: str | None = None
@@ -196,6 +199,16 @@ class WaitedTask(Telling):
     """Place in the queue, 1 is next; null unless pending."""
     error_kind: str | None = None
     error: str | None = None
+    retry_count: int = 0
+    max_retries: int = 3
+    waiting_for: WaitingFor | None = None
+    """Null unless pending or retrying."""
+    content_id: str | None = None
+    content_state: ReviewState | None = None
+    hold_reason: str | None = None
+    """Why its article was not approved automatically."""
+    publications: list[PublicationView] = field(default_factory=list)
+    """Of its article; empty while there is none, and when the article is not in the pool."""
 
 
 class TaskView(WaitedTask, kw_only=True):
@@ -206,17 +219,12 @@ class TaskView(WaitedTask, kw_only=True):
     created_at: str
     batch: str | None = None
     priority: int = 5
-    retry_count: int = 0
-    max_retries: int = 3
     auto_approve: bool = True
     deadline_at: str | None = None
     hint: str | None = None
     """What a person can do about it."""
     creator_task_id: str | None = None
-    content_id: str | None = None
-    content_state: ReviewState | None = None
     title: str | None = None
-    hold_reason: str | None = None
     published_at: str | None = None
     location: str | None = None
     """Where the first publication lies, when there is one."""
@@ -245,6 +253,8 @@ class WaitReply(Telling):
     all_final: bool
     settled: bool
     cursor: str
+    waiting_for: WaitingFor | None = None
+    """What the first pending task of them waits for."""
 
 
 class Stats(Telling):
@@ -259,33 +269,15 @@ class Stats(Telling):
     """Completed of all finished in the period, 0 to 1; cancelled ones left out; null if none finished."""
     median_seconds: float | None = None
     """From claim to end of the completed ones."""
+    waiting: int = 0
+    """Tasks that are ready to start, and wait."""
+    waiting_for: WaitingFor | None = None
+    """What the next of them waits for."""
     queue_waiting: int = 0
+    """How many task ids the queue holds; it is filled from the database when it is needed."""
     queue_kind: str = "memory"
     slots_used: int = 0
     slots_total: int = 0
-
-
-class ImageView(Telling):
-    """One image of a content."""
-
-    position: int
-    state: str
-    url: str
-    prompt: str = ""
-    path: str | None = None
-    error: str | None = None
-
-
-class PublicationView(Telling):
-    """One content at one target. ``location`` is a path on disk or a URL."""
-
-    id: str
-    target: str
-    state: str
-    location: str | None = None
-    remote_id: str | None = None
-    published_at: str | None = None
-    error: str | None = None
 
 
 class ContentView(Telling):
@@ -306,6 +298,8 @@ class ContentView(Telling):
     hold_reason: str | None = None
     images: list[ImageView] = field(default_factory=list)
     publications: list[PublicationView] = field(default_factory=list)
+    next_step: str = ""
+    """What a person can do so that it is published, where something keeps it from that."""
     body: str | None = None
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import CONFLICT, OK, Failure
-from contenthubd.ctl.output import Output, instant
+from contenthubd.ctl.output import Output
+from contenthubd.ctl.times import instant
 
 COLUMNS = ("NAME", "MODE", "AUTO APPROVE", "TITLE")
 _FIELDS = ("name", "title", "mode", "auto_approve", "tone", "audience", "requirements")

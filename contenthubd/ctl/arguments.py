@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from contenthubd.ctl.failure import USAGE, Failure
 from contenthubd.ctl.output import FORMATS
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         if wrong["name"] in ("NOUN", "VERB", "TOPIC"):
             what = f"{self.prog} has no {wrong['name'].lower()} {wrong['word']!r}."
         why = f"Valid values: {', '.join(choices)}."
-        raise Failure(what, why=why, fix=_nearest(wrong["word"], choices) or help_fix, exit_code=USAGE)
+        raise Failure(what, why=why, fix=nearest(wrong["word"], choices) or help_fix, exit_code=USAGE)
 
     def options(self) -> list[str]:
         """Every option this parser knows."""
@@ -119,9 +119,18 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         leaf = getattr(args, "leaf", parser)
         word = unknown[0].partition("=")[0]
-        fix = _nearest(word, leaf.options()) or f"See: {leaf.prog} --help"
+        fix = nearest(word, leaf.options()) or f"See: {leaf.prog} --help"
         raise Failure(f"{leaf.prog} does not know {word!r}.", fix=fix, exit_code=USAGE)
     return args
+
+
+def below(parser: Parser) -> dict[str, Parser]:
+    """The commands right below a parser, by their words."""
+    found: dict[str, Parser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found.update(action.choices)
+    return found
 
 
 def leaves(parser: Parser) -> Iterable[Parser]:
@@ -145,6 +154,19 @@ def seconds(text: str) -> float:
     return value
 
 
+def several(choices: Sequence[str]) -> Callable[[str], list[str]]:
+    """A type for one or several of these words, separated by commas."""
+
+    def read(text: str) -> list[str]:
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        wrong = next((word for word in words if word not in choices), None if words else text)
+        if wrong is not None:
+            raise argparse.ArgumentTypeError(f"invalid choice: {wrong!r} (choose from {', '.join(choices)})")
+        return words
+
+    return read
+
+
 def switch(parser: Any, name: str, text: str) -> None:
     """``--NAME`` and ``--no-NAME``; None when neither is given."""
     parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
@@ -154,7 +176,8 @@ def _examples(lines: tuple[str, str]) -> str:
     return "examples:\n" + "\n".join(f"  contenthubctl {line}" for line in lines)
 
 
-def _nearest(word: str, choices: Sequence[str]) -> str:
+def nearest(word: str, choices: Sequence[str]) -> str:
+    """A question that names the word that was probably meant, empty if none is near."""
     import difflib  # only for mistakes
 
     near = difflib.get_close_matches(word, choices, n=1)

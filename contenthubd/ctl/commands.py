@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from contenthubd.ctl.arguments import Group, Parser, common_options, noun, seconds, switch
+from contenthubd.ctl.arguments import Group, Parser, common_options, noun, seconds, several, switch
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ Add = Callable[[Group, str], None]
 STATES = (
     "pending", "submitting", "submitted", "running", "retrying", "completed", "failed", "timeout", "cancelled",
 )  # fmt: skip
+ORDERS = ("created", "finished", "priority")
 REVIEW_STATES = ("pending_review", "approved", "rejected", "published")
 BATCH_FORMATS = ("txt", "csv", "jsonl")
 ALIASES = {"task": "tasks", "schedule": "scheduler"}
@@ -61,23 +62,30 @@ def _contents(verbs: Group, name: str) -> None:
 
 
 def _content(verbs: Group, name: str) -> None:
-    show = verbs.command(name, "contents:show", "Show one article: state, images, where it lies.",
+    show = verbs.command(name, "contents:show", "Show one article: state, images, publications.",
                          ("content show 5f3a9c21", "content show 5f3a9c21 --body > article.md"))  # fmt: skip
     show.add_argument("id", metavar="ID", help="the article's id")
     show.add_argument("--body", action="store_true", help="print the Markdown text instead")
 
 
 def _decide(verbs: Group, name: str) -> None:
-    text = {"approve": "Approve articles: they go on to be published.",
-            "reject": "Reject articles: they are never published."}[name]  # fmt: skip
-    decide = verbs.command(
-        name,
-        f"contents:{name}",
-        text,
-        (f"content {name} 5f3a9c21", f'content {name} 5f3a9c21 7be04d10 --reason "read by Anna"'),
-    )
-    decide.add_argument("ids", metavar="ID", nargs="+", help="the articles' ids")
+    text = {"approve": "Approve articles: they enter the publish pool, unless [publish] auto_add_to_pool is false.",
+            "reject": "Reject articles: they are not published while they are rejected."}[name]  # fmt: skip
+    example = "--batch last --dry-run" if name == "approve" else '5f3a9c21 7be04d10 --reason "read by Anna"'
+    decide = verbs.command(name, f"contents:{name}", text,
+                           (f"content {name} 5f3a9c21", f"content {name} {example}"))  # fmt: skip
+    if name == "approve":
+        _chosen(decide, "articles", "that wait for review")
+    else:
+        decide.add_argument("ids", metavar="ID", nargs="+", help="the articles' ids")
     decide.add_argument("--reason", default="", help="kept with the article")
+
+
+def _chosen(parser: Parser, things: str, which: str) -> None:
+    """Some things by their ids, or all of a batch that a verb fits."""
+    parser.add_argument("ids", metavar="ID", nargs="*", help=f"the {things}' ids")
+    parser.add_argument("--batch", metavar="ID", help=f"all {things} of a batch {which}; `last` is the newest")
+    parser.add_argument("--dry-run", action="store_true", help="show which ones, change nothing")
 
 
 def _generate(verbs: Group, name: str) -> None:
@@ -127,37 +135,52 @@ def _wishes(parser: Parser) -> None:
         "--sync", dest="mode", action="store_const", const="sync", help="in a child process of the daemon"
     )
     switch(parser, "auto-approve", "publish without a person's approval (default: as the account says)")
-    parser.add_argument("--max-retries", type=int, metavar="N", help="tries after the first (default: 3)")
-    parser.add_argument("--timeout-seconds", type=float, metavar="S", help="of one attempt (default: 1800)")
+    parser.add_argument(
+        "--max-retries",
+        type=int,
+        metavar="N",
+        help="tries after the first, 0 to 20 (default: [tasks] max_retries of the configuration)",
+    )
+    parser.add_argument(
+        "--timeout-seconds",
+        type=float,
+        metavar="S",
+        help="of one attempt (default: [tasks] timeout_seconds of the configuration)",
+    )
 
 
 def _waiting(parser: Parser, *, optional: bool) -> None:
     if optional:
-        switch(parser, "wait", "watch until everything is finished and published (default: no)")
+        switch(parser, "wait", "watch until everything is finished and published, or cannot be (default: no)")
     parser.add_argument("--timeout", type=seconds, metavar="TIME", help="stop waiting after that time (exit code 7)")
     parser.add_argument("--reconnect", type=seconds, default=30.0, metavar="TIME",
                         help="how long to try again when the daemon goes away (default: 30s)")  # fmt: skip
-    parser.add_argument("--exit-status", action="store_true", help="implied: waiting exits 1 unless all completed")
+    parser.add_argument(
+        "--exit-status", action="store_true", help="no effect: waiting always exits 1 if something failed"
+    )
 
 
 def _filters(parser: Parser, states: tuple[str, ...]) -> None:
-    parser.add_argument("--status", metavar="STATE", action="append", choices=states, help=", ".join(states))
+    parser.add_argument("--status", metavar="STATES", action="append", type=several(states),
+                        help=f"one or several, separated by commas: {', '.join(states)}")  # fmt: skip
     parser.add_argument("--account", help="only this account's")
     parser.add_argument("--batch", metavar="ID", help="only this batch's; `last` is the newest")
-    parser.add_argument("--since", type=seconds, metavar="TIME", help="only those made in the last 90s, 15m, 24h, 7d")
+    parser.add_argument(
+        "--since", type=seconds, metavar="TIME", help="only those created in the last 90s, 15m, 24h, 7d"
+    )
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="maximum number to show (default: 50)")
 
 
 def _cancel(verbs: Group, name: str) -> None:
     cancel = verbs.command(name, "tasks:cancel", "Cancel tasks that are not finished.",
-                           ("task cancel 5f3a9c21", "task cancel 5f3a9c21 7be04d10"))  # fmt: skip
-    cancel.add_argument("ids", metavar="ID", nargs="+", help="the tasks' ids")
+                           ("task cancel 5f3a9c21 7be04d10", "task cancel --batch last --dry-run"))  # fmt: skip
+    _chosen(cancel, "tasks", "that are not finished")
 
 
 def _retry(verbs: Group, name: str) -> None:
-    retry = verbs.command(name, "tasks:retry", "Try failed, timed out or cancelled tasks again, from the start.",
-                          ("task retry 5f3a9c21", "task retry 5f3a9c21 7be04d10"))  # fmt: skip
-    retry.add_argument("ids", metavar="ID", nargs="+", help="the tasks' ids")
+    retry = verbs.command(name, "tasks:retry", "Try failed, timed out or cancelled tasks again; retrying ones at once.",
+                          ("task retry 5f3a9c21 7be04d10", "task retry --batch last --dry-run"))  # fmt: skip
+    _chosen(retry, "tasks", "that failed or timed out")
 
 
 def _stats(verbs: Group, name: str) -> None:
@@ -167,19 +190,31 @@ def _stats(verbs: Group, name: str) -> None:
 
 
 def _status(verbs: Group, name: str) -> None:
-    prefix = f"task {name}" if name == "status" else name
-    parser = verbs.command(name, "tasks:status", "Show one task.",
-                           (f"{prefix} 5f3a9c21", f"{prefix} 5f3a9c21 --detail"))  # fmt: skip
+    prefix = f"task {name}" if verbs.prefix.endswith("task") else name
+    full = prefix == "task show"
+    text = "Show one task with its attempts and its timeline." if full else "Show one task."
+    parser = verbs.command(name, "tasks:status", text,
+                           (f"{prefix} 5f3a9c21", f"{prefix} 5f3a9c21 --exit-status"))  # fmt: skip
     parser.add_argument("id", metavar="ID", help="the task's id")
-    parser.add_argument("--detail", action="store_true", help="its attempts and its timeline too")
+    if full:
+        parser.set_defaults(detail=True)
+    else:
+        parser.add_argument("--detail", action="store_true", help="its attempts and its timeline too")
     parser.add_argument("--exit-status", action="store_true", help="exit 1 if it failed, timed out or was cancelled")
 
 
 def _list(verbs: Group, name: str) -> None:
     prefix = f"task {name}" if name == "list" else name
     parser = verbs.command(name, "tasks:listed", "List tasks, newest first.",
-                           (f"{prefix} --status failed --since 24h", f"{prefix} --batch last -o jsonl"))  # fmt: skip
+                           (f"{prefix} --status failed,timeout --finished-since 24h",
+                            f"{prefix} --batch last -o jsonl"))  # fmt: skip
     _filters(parser, STATES)
+    parser.add_argument("--finished-since", type=seconds, metavar="TIME",
+                        help="only those that ended in the last 90s, 15m, 24h, 7d")  # fmt: skip
+    parser.add_argument("--finished-until", type=seconds, metavar="TIME", help="only those that ended longer ago")
+    parser.add_argument("--sort", choices=ORDERS,
+                        help="newest first, latest end first, or next to start first (default: created; finished "
+                             "with --finished-since or --finished-until)")  # fmt: skip
 
 
 def _wait(verbs: Group, name: str) -> None:
@@ -279,9 +314,9 @@ def _version(top: Group, name: str) -> None:
 
 
 def _help(top: Group, name: str) -> None:
-    parser = top.command(name, "texts:show", "Explain exit codes, formatting or the environment.",
-                         ("help exit-codes", "help environment"))  # fmt: skip
-    parser.add_argument("topic", metavar="TOPIC", choices=HELP_TOPICS, nargs="?", help=", ".join(HELP_TOPICS))
+    parser = top.command(name, "texts:show", "Explain a command, exit codes, formatting or the environment.",
+                         ("help task list", "help exit-codes"))  # fmt: skip
+    parser.add_argument("topic", metavar="TOPIC", nargs="*", help=f"a noun and a verb, or {', '.join(HELP_TOPICS)}")
 
 
 _COMMANDS: dict[str, Add | tuple[str, dict[str, Add]]] = {
@@ -290,7 +325,8 @@ _COMMANDS: dict[str, Add | tuple[str, dict[str, Add]]] = {
         "approve": _decide, "reject": _decide,
     }),
     "task": ("watch and steer the work on articles", {
-        "status": _status, "list": _list, "wait": _wait, "cancel": _cancel, "retry": _retry, "stats": _stats,
+        "status": _status, "show": _status, "list": _list, "wait": _wait, "cancel": _cancel, "retry": _retry,
+        "stats": _stats,
     }),
     "schedule": ("topics that come again by the clock", dict.fromkeys((
         "create", "list", "show", "preview", "pause", "resume", "run", "history", "delete",

@@ -1,4 +1,4 @@
-"""contenthubctl content list | show | approve | reject"""
+"""contenthubctl content list | show | approve | reject."""
 
 import sys
 from argparse import Namespace
@@ -8,16 +8,19 @@ from typing import Any
 from contenthubd import streams
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import OK
-from contenthubd.ctl.listing import each, filters, pages
-from contenthubd.ctl.output import Output, instant, printable, short
+from contenthubd.ctl.listing import chosen, each, filters, pages
+from contenthubd.ctl.output import Output, printable, short
+from contenthubd.ctl.times import When, instant
+from contenthubd.ctl.words import publication, stuck, unpublished, why
 
-COLUMNS = ("ID", "STATE", "ACCOUNT", "CHARS", "TITLE", "LOCATION")
+COLUMNS = ("ID", "STATE", "ACCOUNT", "CREATED", "TITLE", "WHY")
+MORE = ("CHARS", "TASK", "BATCH", "LOCATION")
 
 
 def listed(args: Namespace, client: Client, output: Output) -> int:
     """Articles, newest first."""
     page = pages(client, "/v1/contents", "contents", filters(args), args.limit)
-    output.many(page, page["contents"], COLUMNS, row, "id")
+    output.many(page, page["contents"], COLUMNS, row, "id", more=MORE)
     if not page["contents"]:
         output.say("No such articles.")
     elif page["next"]:
@@ -27,9 +30,27 @@ def listed(args: Namespace, client: Client, output: Output) -> int:
 
 def row(content: dict[str, Any]) -> tuple[str, ...]:
     """An article's line in a list."""
-    held = content["hold_reason"] if content["state"] == "pending_review" else ""
-    located = location(content) or held or ""
-    return short(content["id"]), content["state"], content["account"], str(content["chars"]), content["title"], located
+    return (
+        short(content["id"]), content["state"], content["account"], When(content["created_at"]), content["title"],
+        _why(content), str(content["chars"]), short(content["task_id"]), short(content["batch"]),
+        location(content) or "",
+    )  # fmt: skip
+
+
+def _why(content: dict[str, Any]) -> str:
+    """What keeps an article from being out; where it lies when nothing does."""
+    told = _as_task(content)
+    trouble = stuck(told)
+    if trouble:
+        return why(told)
+    waits = content["state"] == "approved" or content["state"] == "pending_review"
+    return unpublished(told) if waits else location(content) or ""
+
+
+def _as_task(content: dict[str, Any]) -> dict[str, Any]:
+    """An article in the words of its task, which is completed."""
+    return {"state": "completed", "content_state": content["state"], "publications": content["publications"],
+            "hold_reason": content["hold_reason"]}  # fmt: skip
 
 
 def location(content: dict[str, Any]) -> str | None:
@@ -50,7 +71,8 @@ def show(args: Namespace, client: Client, output: Output) -> int:
 
 def approve(args: Namespace, client: Client, output: Output) -> int:
     """Approve articles; the first error decides the exit code."""
-    return each(args.ids, output, lambda one: _decide(one, "approve", args.reason, client, output))
+    ids = chosen(args, client, output, "/v1/contents", "contents", ("pending_review",), "approved")
+    return each(ids, output, lambda one: _decide(one, "approve", args.reason, client, output))
 
 
 def reject(args: Namespace, client: Client, output: Output) -> int:
@@ -62,6 +84,8 @@ def _decide(one: str, verb: str, reason: str, client: Client, output: Output) ->
     content = client.post(f"/v1/contents/{quote(one)}/{verb}", {"reason": reason})
     if output.form == "table":
         print(f"{short(content['id'])}  {content['state']}: {printable(content['title'])}")
+        if verb == "approve" and content["next_step"]:
+            output.say(content["next_step"])
     else:
         output.one(content, tuple, content["id"])
 
@@ -80,13 +104,10 @@ def _lines(content: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "reviewed", "  ".join(part for part in reviewed if part)
     yield "held", content["hold_reason"]
     yield "images", "\n".join(map(_image_line, content["images"]))
-    yield "publications", "\n".join(map(_publication_line, content["publications"]))
+    yield "publications", "\n".join(map(publication, content["publications"])) or unpublished(_as_task(content))
+    trouble = stuck(_as_task(content))
+    yield "next step", (trouble or content)["next_step"]
 
 
 def _image_line(image: dict[str, Any]) -> str:
     return "  ".join(part for part in (image["state"], image["path"] or image["url"], image["error"]) if part)
-
-
-def _publication_line(one: dict[str, Any]) -> str:
-    parts = (one["target"], one["state"], instant(one["published_at"]), one["location"], one["error"])
-    return "  ".join(part for part in parts if part)

@@ -9,7 +9,8 @@ from typing import Any
 from contenthubd import __version__
 from contenthubd.ctl.client import Client
 from contenthubd.ctl.failure import DEGRADED, OK, TIMED_OUT, Failure, Unreachable
-from contenthubd.ctl.output import Output, duration, instant
+from contenthubd.ctl.output import Output
+from contenthubd.ctl.times import duration, instant
 
 LOOK_SECONDS = 0.1
 
@@ -86,16 +87,26 @@ def _health_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "version", told["version"]
     yield "running for", duration(told["uptime_seconds"])
     for part in ("database", "queue", "creator", "pipeline"):
-        yield part, _flat(told[part])
-    yield "faults", "\n".join(" ".join((f"{one['part']}:", one["what"], one["hint"])) for one in told["faults"])
+        yield part, "\n".join(_facts(told[part]))
+    yield "faults", "\n".join(_fault(one) for one in told["faults"])
+
+
+def _fault(one: dict[str, Any]) -> str:
+    told = f"- {one['part']}: {one['what']}"
+    return f"{told}\n  fix: {one['hint']}" if one["hint"] else told
+
+
+def _facts(told: dict[str, Any], under: str = "") -> Iterable[str]:
+    """One line for each fact; what is not there is left out."""
+    for name, value in told.items():
+        label = f"{under}{name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            yield from _facts(value, f"{label} ")
+        elif isinstance(value, list):
+            yield from (f"{label}: {_flat(one)}" for one in value)
+        elif value not in (None, ""):
+            yield f"{label}: {instant(value) if name == 'since' else _flat(value)}"
 
 
 def _flat(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return "; ".join(map(_flat, value))
-    if not isinstance(value, dict):
-        return str(value).removesuffix(".")  # a comma follows
-    told = ((name, instant(one) if name == "since" else one) for name, one in value.items())
-    return ", ".join(f"{name.replace('_', ' ')} {_flat(one)}" for name, one in told if one not in (None, "", {}, []))
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

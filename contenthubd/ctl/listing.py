@@ -30,12 +30,44 @@ def each(ids: list[str], output: Output, act: Callable[[str], None]) -> int:
 
 def filters(args: Namespace) -> dict[str, Any]:
     """The options of both lists as a query."""
-    since = None
-    if args.since is not None:
-        from datetime import UTC, datetime, timedelta  # only for --since
+    states = [state for given in args.status or () for state in given]
+    return {"status": states, "account": args.account, "batch": args.batch, "since": ago(args.since)}
 
-        since = (datetime.now(UTC) - timedelta(seconds=args.since)).isoformat()
-    return {"status": args.status, "account": args.account, "batch": args.batch, "since": since}
+
+def ago(seconds: float | None) -> str | None:
+    """The time so many seconds ago, for a query."""
+    if seconds is None:
+        return None
+    from datetime import UTC, datetime, timedelta  # only for options that say how long ago
+
+    try:
+        return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    except OverflowError:
+        raise Failure(
+            f"{seconds / 86_400:.0f} days ago is before the year 1.", fix="Leave the option out, or give less.",
+            exit_code=USAGE,
+        ) from None  # fmt: skip
+
+
+def chosen(
+    args: Namespace, client: Client, output: Output, path: str, name: str, states: tuple[str, ...], done: str
+) -> list[str]:
+    """The ids that are given, or those of a batch in these states; with --dry-run they are told and none is left."""
+    if bool(args.ids) == bool(args.batch):
+        raise Failure("Give ids, or --batch, and not both.", fix="See: --help of this command", exit_code=USAGE)
+    ids = args.ids
+    if args.batch:
+        found = pages(client, path, name, {"batch": args.batch, "status": states}, None)[name]
+        ids = [one["id"] for one in found]
+        if not ids:
+            output.say(f"Nothing in this batch is in one of these states: {', '.join(states)}.")
+    if not args.dry_run:
+        if args.batch and ids:
+            output.say(f"{len(ids)} will be {done}.")
+        return list(ids)
+    output.many({"ids": ids}, [{"id": one} for one in ids], ("ID",), lambda one: (one["id"],), "id")
+    output.say(f"{len(ids)} would be {done}; nothing was changed.")
+    return []
 
 
 def pages(client: Client, path: str, name: str, query: dict[str, Any], limit: int | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What goes to stdout (data) and to stderr (talk): tables that know the width of Chinese, JSON, or names.
+"""What goes to stdout (data) and to stderr (talk): tables as wide as the terminal, JSON, or names.
 
 Tables are drawn here and not by rich: a list must come as quickly as a status, and rich alone takes longer to import
 than the whole command.
@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from contenthubd import streams
+from contenthubd.ctl.layout import GAP, NARROWEST_TEXT, cut, hang, table, width
+from contenthubd.ctl.times import column
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
-FORMATS = ("table", "json", "jsonl", "name")
-NARROWEST = 20
+FORMATS = ("table", "wide", "json", "jsonl", "name")
 _COLORS = {
     "completed": "32", "published": "32", "approved": "32", "ok": "32", "running": "36", "submitted": "36",
     "submitting": "36", "retrying": "33", "pending_review": "33", "starting": "33", "degraded": "33", "failed": "31",
@@ -30,7 +31,9 @@ class Output:
     """How this command was told to speak."""
 
     def __init__(self, form: str, *, quiet: bool, headers: bool, color: str) -> None:
-        self.form = form
+        self.form = "table" if form == "wide" else form
+        self.wide = form == "wide"
+        """Every column, in full width."""
         self.quiet = quiet
         self.headers = headers
         self._color = color
@@ -43,11 +46,12 @@ class Output:
     def fail(self, text: str) -> None:
         """An error: stderr, never silent."""
         label = self.painted("Error:", "31;1", sys.stderr)
-        self._talk(text, f"{label} ")
+        self._talk(text, label)
 
     def _talk(self, text: str, label: str = "") -> None:
+        told = hang(f"Error: {printable(text)}" if label else printable(text), room_of(sys.stderr))
         try:
-            print(f"{label}{printable(text)}", file=sys.stderr)
+            print(label + told.removeprefix("Error:") if label else told, file=sys.stderr)
         except OSError:  # full: there is no other place to say it, and the work does not depend on it
             streams.drop(sys.stderr)
 
@@ -66,11 +70,15 @@ class Output:
 
     def many(
         self, page: dict[str, Any], items: Sequence[dict[str, Any]], columns: Sequence[str],
-        row: Callable[[dict[str, Any]], Sequence[str]], name: str,
+        row: Callable[[dict[str, Any]], Sequence[str]], name: str, *, more: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        """A list: a table, the page as JSON, one JSON object a line, or one name a line."""
+        """A list: a table, the page as JSON, one JSON object a line, or one name a line.
+
+        ``more`` are columns that are shown only in the wide form; ``row`` has their cells behind the others.
+        """
         if self.form == "table":
-            self._table(columns, [row(item) for item in items])
+            shown = [*columns, *more] if self.wide else list(columns)
+            self._table(shown, [list(row(item))[: len(shown)] for item in items])
         elif self.form == "json":
             self.data(page)
         else:
@@ -81,24 +89,33 @@ class Output:
         """JSON on stdout, indented unless it is asked for in lines."""
         print(json.dumps(thing, ensure_ascii=False, indent=None if self.form == "jsonl" else 2))
 
+    def room(self) -> int | None:
+        """Columns that data may take; None where it is not cut."""
+        return None if self.wide else room_of(sys.stdout)
+
     def _labelled(self, lines: list[tuple[str, Any]]) -> None:
         told = [(label, printable(str(value))) for label, value in lines if value not in (None, "", [])]
-        margin = max((len(label) for label, _ in told), default=0)
+        margin = max((len(label) for label, _ in told), default=0) + GAP
+        room = self.room()
+        beside = room is None or room - margin >= NARROWEST_TEXT
+        indent = " " * (margin if beside else GAP)
         for label, value in told:
-            shown = value.replace("\n", "\n" + " " * (margin + 2))
-            print(f"{label:<{margin}}  {self.painted(shown, _COLORS.get(value))}")
+            text = hang_below(value, None if room is None else room - len(indent), indent)
+            shown = self.painted(text, _COLORS.get(value))
+            print(f"{label:<{margin}}{shown}" if beside else f"{cut(label, room or margin)}\n{indent}{shown}")
 
-    def _table(self, columns: Sequence[str], rows: list[Sequence[str]]) -> None:
-        cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
-        table = [list(columns), *cells] if self.headers else cells
-        widths = [max((width(row[i]) for row in table), default=0) for i in range(len(columns))]
-        room = _terminal_columns()
-        if room:
-            _squeeze(widths, room, columns)
-        for number, row in enumerate(table):
+    def _table(self, columns: Sequence[str], rows: list[list[str]]) -> None:
+        heads = list(columns)
+        for i in range(len(heads)):
+            more, cells = column([row[i] for row in rows], heading=self.headers)
+            heads[i] += more
+            for row, cell in zip(rows, cells, strict=True):
+                row[i] = printable(cell).replace("\n", " ")
+        numbers, widths = table(heads, rows, self.room(), headed=self.headers)
+        for number, row in enumerate([heads, *rows] if self.headers else rows):
             code = "1" if self.headers and number == 0 else None
-            shown = [_padded(cell, widths[i], self, code) for i, cell in enumerate(row)]
-            print("  ".join(shown).rstrip())
+            shown = [_padded(row[i], widths[i], self, code) for i in numbers]
+            print((" " * GAP).join(shown).rstrip())
 
     def _colored(self, stream: TextIO) -> bool:
         if self._color != "auto":
@@ -113,44 +130,9 @@ def printable(text: str) -> str:
     return streams.visible(text).replace("\t", " ")
 
 
-def width(text: str) -> int:
-    """Columns on a terminal: Chinese, Japanese, Korean and emoji take two, combining marks none."""
-    if text.isascii():
-        return len(text)
-    import unicodedata  # a large table, only for texts that need it
-
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
-
-
-def cut(text: str, room: int) -> str:
-    """At most ``room`` columns; what was cut off shows as an ellipsis."""
-    if width(text) <= room:
-        return text
-    while text and width(text) > room - 1:
-        text = text[: -max(1, (width(text) - room) // 2)]
-    return text + "…"
-
-
 def short(identifier: str | None) -> str:
     """The end of an id, which is what differs between ids made together."""
     return (identifier or "").replace("-", "")[-8:]
-
-
-def instant(text: str | None) -> str:
-    """A time for people: ``2026-01-31 07:00:00Z``; fractions of a second are for programs."""
-    day, _, rest = (text or "").partition("T")
-    return f"{day} {rest[:8]}{rest[8:].lstrip('.0123456789')}" if rest else day
-
-
-def duration(seconds: float | None) -> str:
-    """``1:02:03``, ``4:05``."""
-    if seconds is None:
-        return ""
-    whole = int(seconds)
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
 def _padded(cell: str, room: int, output: Output, code: str | None) -> str:
@@ -158,21 +140,20 @@ def _padded(cell: str, room: int, output: Output, code: str | None) -> str:
     return output.painted(shown, code or _COLORS.get(cell)) + " " * (room - width(shown))
 
 
-def _squeeze(widths: list[int], room: int, columns: Sequence[str]) -> None:
-    """Take what is too much from the widest column, again and again; paths stay whole, to be copied."""
-    room -= 2 * (len(widths) - 1)
-    while sum(widths) > room:
-        candidates = [i for i, name in enumerate(columns) if name != "LOCATION" and widths[i] > NARROWEST]
-        if not candidates:
-            return
-        widths[max(candidates, key=widths.__getitem__)] -= 1
+def room_of(stream: TextIO) -> int | None:
+    """Columns of a line: what COLUMNS says, else the terminal's; None for a pipe or a file, which get everything.
 
-
-def _terminal_columns() -> int:
-    """Columns of the terminal that stdout is, 0 if it is none: a pipe gets everything."""
-    if not sys.stdout.isatty():
-        return 0
+    ``watch`` and pagers set COLUMNS for what they run.
+    """
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
     try:
-        return int(os.environ.get("COLUMNS") or os.get_terminal_size(sys.stdout.fileno()).columns)
+        return os.get_terminal_size(stream.fileno()).columns or 80 if stream.isatty() else None
     except (OSError, ValueError):
         return 80
+
+
+def hang_below(text: str, room: int | None, indent: str) -> str:
+    """Wrapped lines, each but the first behind the indent; what is indented in the text stays so."""
+    return hang(text, room).replace("\n", "\n" + indent)

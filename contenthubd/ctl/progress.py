@@ -7,11 +7,15 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from contenthubd.ctl.output import Output, cut, duration, printable, short
+from contenthubd.ctl.layout import cut, hang
+from contenthubd.ctl.output import Output, printable, short
+from contenthubd.ctl.times import duration
+from contenthubd.ctl.words import IN_FLIGHT, stuck, usual, waiting, why
 
 FINAL = frozenset({"completed", "failed", "timeout", "cancelled"})
 ORDER = ("running", "submitted", "submitting", "pending", "retrying", "completed", "failed", "timeout", "cancelled")
 TOPIC_COLUMNS = 44
+BAR_COLUMNS = 20
 
 
 class Progress(Protocol):
@@ -46,7 +50,7 @@ class Changes:
     """Which tasks of a reply are really in another state than before: replies may tell a task twice."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, int]] = {}
+        self._known: dict[str, tuple[object, ...]] = {}
         self.tasks: dict[str, dict[str, Any]] = {}
 
     def of(self, reply: dict[str, Any]) -> list[dict[str, Any]]:
@@ -54,7 +58,8 @@ class Changes:
         changed = []
         for task in reply["changed"]:
             self.tasks[task["id"]] = task
-            now = (task["state"], task["attempt"])
+            one = stuck(task)
+            now = (task["state"], task["attempt"], one and (one["state"], one["tries"]))
             if self._known.get(task["id"]) != now:
                 self._known[task["id"]] = now
                 changed.append(task)
@@ -70,6 +75,7 @@ class Lines:
         self._output = output
         self._changes = Changes()
         self._started = time.monotonic()
+        self._reason = ""
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +90,14 @@ class Lines:
         done = finished(reply)
         for task in self._changes.of(reply):
             count = f"{done}/{reply['total']}  " if reply["total"] > 1 else ""
-            self.say(f"{duration(time.monotonic() - self._started)}  {count}{short(task['id'])}  {told(task)}")
+            self.say(f"{self._elapsed()}  {count}{short(task['id'])}  {told(task)}")
+        reason = waiting(reply["waiting_for"])
+        if reason != self._reason and (reply["waiting_for"] or {}).get("code") not in (None, "turn", "slot"):
+            self.say(f"{self._elapsed()}  {reason}")
+        self._reason = reason
+
+    def _elapsed(self) -> str:
+        return duration(time.monotonic() - self._started)
 
     def say(self, text: str) -> None:
         """A remark."""
@@ -103,7 +116,7 @@ class Drawn:
 
         self._console = Console(stderr=True, highlight=False, markup=False)
         self._bar = Bar(
-            BarColumn(bar_width=20, complete_style="cyan", finished_style="green", pulse_style="cyan"),
+            BarColumn(bar_width=BAR_COLUMNS, complete_style="cyan", finished_style="green", pulse_style="cyan"),
             TextColumn("{task.description}", markup=False),
             console=self._console, auto_refresh=False, transient=True,
         )  # fmt: skip
@@ -123,25 +136,29 @@ class Drawn:
     def show(self, reply: dict[str, Any]) -> None:
         """The bar, and above it what ended or will be tried again."""
         for task in self._changes.of(reply):
-            if task["state"] in FINAL | {"retrying"} and reply["total"] > 1:
+            if (task["state"] in FINAL | {"retrying"} and reply["total"] > 1) or stuck(task):
                 self.say(f"{short(task['id'])}  {told(task)}")
         alone = next(iter(self._changes.tasks.values())) if reply["total"] == 1 else None
-        text = self._single(alone) if alone else self._several(reply)
+        text = self._single(alone, reply) if alone else self._several(reply)
         total, done = self._measure(alone) if alone else (reply["total"], finished(reply))
         if reply["all_final"]:
             text += ", publishing"
-        self._bar.update(self._line, description=printable(text), total=total, completed=done)
+        room = max(self._console.width - BAR_COLUMNS - 2, 1)
+        self._bar.update(self._line, description=cut(printable(text), room), total=total, completed=done)
         self._bar.refresh()
 
     def say(self, text: str) -> None:
         """A remark, above the bar."""
-        self._console.print(printable(text), soft_wrap=True)
+        self._console.print(hang(printable(text), self._console.width), soft_wrap=True)
 
-    def _single(self, task: dict[str, Any]) -> str:
-        elapsed = duration(since(task["claimed_at"]) or time.monotonic() - self._started)
-        expected = f" of about {duration(task['expected_seconds'])}" if task["expected_seconds"] else ""
-        place = f", place {task['position']} in the queue" if task["position"] else ""
-        return f"{task['state']}{place}  {elapsed}{expected}"
+    def _single(self, task: dict[str, Any], reply: dict[str, Any]) -> str:
+        if task["state"] in FINAL:
+            return str(task["state"])
+        if task["state"] not in IN_FLIGHT:
+            reason = waiting(task["waiting_for"] if task["state"] == "retrying" else reply["waiting_for"])
+            return ", ".join(part for part in (task["state"], reason) if part)
+        elapsed = since(task["claimed_at"]) or 0.0
+        return f"{task['state']}  {duration(elapsed)}{usual(elapsed, task['expected_seconds'])}"
 
     def _measure(self, task: dict[str, Any]) -> tuple[float | None, float]:
         """An article's bar is time: how much of what history expects is over; without history it only moves."""
@@ -150,7 +167,8 @@ class Drawn:
     def _several(self, reply: dict[str, Any]) -> str:
         states = ", ".join(f"{reply['counts'][state]} {state}" for state in ORDER if reply["counts"].get(state))
         elapsed = duration(time.monotonic() - self._started)
-        return f"{finished(reply)}/{reply['total']}  {states}  {elapsed}"
+        reason = waiting(reply["waiting_for"]) if not set(reply["counts"]) & IN_FLIGHT else ""
+        return f"{finished(reply)}/{reply['total']}  {states}  {elapsed}  {reason}".rstrip()
 
 
 def finished(reply: dict[str, Any]) -> int:
@@ -161,11 +179,10 @@ def finished(reply: dict[str, Any]) -> int:
 def told(task: dict[str, Any]) -> str:
     """A task in one line."""
     text = f"{task['state']}  {cut(task['topic'], TOPIC_COLUMNS)}"
-    if task["error"] and task["state"] in ("retrying", "failed", "timeout"):
-        text += f"  {task['error_kind'] or 'error'}: {task['error'].partition(chr(10))[0]}"
-    elif task["position"]:
-        text += f"  place {task['position']} in the queue"
-    elif task["expected_seconds"] and task["state"] in ("submitted", "running"):
+    reason = why(task)
+    if reason:
+        text += "  " + reason.partition("\n")[0]
+    elif (task["expected_seconds"] or 0) >= 1 and task["state"] in ("submitted", "running"):
         text += f"  expected to take {duration(task['expected_seconds'])}"
     return text
 

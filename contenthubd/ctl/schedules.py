@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import OK, USAGE, Failure
 from contenthubd.ctl.listing import each, pages
-from contenthubd.ctl.output import Output, instant, short
+from contenthubd.ctl.output import Output, short
 from contenthubd.ctl.submit import utf8, wishes
+from contenthubd.ctl.times import When, instant, minute
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
     from typing import Any
 
-COLUMNS = ("NAME", "ACCOUNT", "CRON", "TIME ZONE", "NEXT (UTC)", "TOPIC")
-FIRING_COLUMNS = ("SLOT (UTC)", "AT (UTC)", "OUTCOME", "SLOTS", "TASK", "STATE", "WHY")
-SLOT_COLUMNS = ("LOCAL", "UTC")
+COLUMNS = ("NAME", "ACCOUNT", "CRON", "TIME ZONE", "NEXT", "TOPIC")
+FIRING_COLUMNS = ("DUE", "AT", "OUTCOME", "SLOTS", "TASK", "STATE", "WHY")
 _SAID = {"pause": "paused", "resume": "resumed", "delete": "deleted; its tasks stay"}
 _PATH = "/v1/schedules"
 
@@ -53,7 +53,8 @@ def preview(args: Namespace, client: Client, output: Output) -> int:
         raise Failure("Give the name of a schedule, or --cron, and not both.", fix=fix, exit_code=USAGE)
     query = {"schedule": args.name, "cron": args.cron, "time_zone": args.time_zone, "count": args.count}
     told = client.get("/v1/preview", query)
-    output.many(told, told["slots"], SLOT_COLUMNS, lambda slot: (instant(slot["local"]), _minute(slot["at"])), "at")
+    columns = (f"TIME IN {told['time_zone']}", "LOCAL TIME")
+    output.many(told, told["slots"], columns, lambda slot: (minute(slot["local"]), minute(slot["at"])), "at")
     return OK
 
 
@@ -104,19 +105,15 @@ def _show(schedule: dict[str, Any], output: Output) -> None:
 
 
 def _row(schedule: dict[str, Any]) -> tuple[str, ...]:
-    upcoming = _minute(schedule["next_at"]) or ("paused" if schedule["paused_at"] else "zone unknown")
+    upcoming = When(schedule["next_at"] or "") or ("paused" if schedule["paused_at"] else "zone unknown")
     return (schedule["name"], schedule["account"], schedule["cron"], schedule["time_zone"], upcoming,
             schedule["request"]["topic"])  # fmt: skip
 
 
 def _firing(firing: dict[str, Any]) -> tuple[str, ...]:
     why = ": ".join(part for part in (firing["reason"], firing["detail"]) if part)
-    return (_minute(firing["slot_at"]) or "by hand", instant(firing["at"])[:19], firing["outcome"],
+    return (When(firing["slot_at"] or "") or "by hand", When(firing["at"]), firing["outcome"],
             str(firing["slots"]), short(firing["task_id"]), firing["task_state"] or "", why)  # fmt: skip
-
-
-def _minute(text: str | None) -> str:
-    return instant(text)[:16]
 
 
 def _lines(schedule: dict[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -7,15 +7,21 @@ from collections.abc import Iterable
 
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import FAILED, OK, USAGE, Failure
-from contenthubd.ctl.listing import each, filters, pages
-from contenthubd.ctl.output import Output, duration, instant, printable, short
+from contenthubd.ctl.listing import ago, chosen, each, filters, pages
+from contenthubd.ctl.output import Output, printable, short
+from contenthubd.ctl.times import When, duration, instant
+from contenthubd.ctl.words import publication, reason, stuck, tries, tries_short, unpublished, waiting, why
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
     from typing import Any
 
+OPEN = ("pending", "submitting", "submitted", "running", "retrying")
+RETRIED = ("failed", "timeout")
+"""What --batch tries again: a task that somebody cancelled is meant by its id only."""
 BAD_ENDS = frozenset({"failed", "timeout", "cancelled"})
-COLUMNS = ("ID", "STATE", "ACCOUNT", "TRY", "CREATED", "TOPIC")
+COLUMNS = ("ID", "STATE", "ACCOUNT", "CREATED", "TOPIC", "WHY")
+MORE = ("TRIES", "MODE", "PRIORITY", "FINISHED", "BATCH", "LOCATION")
 
 
 def status(args: Namespace, client: Client, output: Output) -> int:
@@ -32,19 +38,26 @@ def show(task: dict[str, Any], output: Output) -> None:
 
 def listed(args: Namespace, client: Client, output: Output) -> int:
     """Tasks, newest first."""
-    page = pages(client, "/v1/tasks", "tasks", filters(args), args.limit)
-    output.many(page, page["tasks"], COLUMNS, row, "id")
+    query = {
+        **filters(args), "finished_since": ago(args.finished_since), "finished_until": ago(args.finished_until),
+        "sort": args.sort,
+    }  # fmt: skip
+    page = pages(client, "/v1/tasks", "tasks", query, args.limit)
+    output.many(page, page["tasks"], COLUMNS, row, "id", more=MORE)
     if not page["tasks"]:
         output.say("No such tasks.")
     elif page["next"]:
-        output.say(f"There are more; these are the newest {args.limit}. See more with --limit.")
+        output.say(f"There are more; these are the first {args.limit}. See more with --limit.")
     return OK
 
 
 def row(task: dict[str, Any]) -> tuple[str, ...]:
     """A task's line in a list."""
-    tries = f"{task['attempt']}"
-    return short(task["id"]), task["state"], task["account"], tries, instant(task["created_at"])[:16], task["topic"]
+    return (
+        short(task["id"]), task["state"], task["account"], When(task["created_at"]), task["topic"], why(task),
+        tries_short(task), task["mode"], str(task["priority"]), When(task["finished_at"] or ""), short(task["batch"]),
+        task["location"] or "",
+    )  # fmt: skip
 
 
 def wait(args: Namespace, client: Client, output: Output) -> int:
@@ -59,12 +72,14 @@ def wait(args: Namespace, client: Client, output: Output) -> int:
 
 def cancel(args: Namespace, client: Client, output: Output) -> int:
     """Cancel tasks; the first error decides the exit code."""
-    return each(args.ids, output, lambda one: _steered(one, "cancel", client, output))
+    ids = chosen(args, client, output, "/v1/tasks", "tasks", OPEN, "cancelled")
+    return each(ids, output, lambda one: _steered(one, "cancel", client, output))
 
 
 def retry(args: Namespace, client: Client, output: Output) -> int:
     """Revive tasks; the first error decides the exit code."""
-    return each(args.ids, output, lambda one: _steered(one, "retry", client, output))
+    ids = chosen(args, client, output, "/v1/tasks", "tasks", RETRIED, "tried again")
+    return each(ids, output, lambda one: _steered(one, "retry", client, output))
 
 
 def stats(args: Namespace, client: Client, output: Output) -> int:
@@ -94,21 +109,23 @@ def _lines(task: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "mode", task["mode"]
     yield "priority", f"{task['priority']} (1 is first)"
     yield "position", f"{task['position']} in the queue" if task["position"] else None
-    yield "attempt", f"{task['attempt']}, {task['retry_count']} of {task['max_retries']} retries used"
+    yield "waiting", _waiting(task)
+    yield "tries", tries(task)
     yield "created", instant(task["created_at"])
     yield "claimed", instant(task["claimed_at"])
-    yield "next try", instant(task["run_at"]) if task["state"] == "retrying" else None
     yield "deadline", instant(task["deadline_at"])
     yield "expected", _expected(task)
     yield "finished", instant(task["finished_at"])
-    yield "error", ": ".join(part for part in (task["error_kind"], task["error"]) if part)
+    yield "error", reason(task)
     yield "hint", task["hint"]
     yield "creator task", task["creator_task_id"]
     yield "content", f"{task['content_id']} ({task['content_state']})" if task["content_id"] else None
     yield "title", task["title"]
     yield "held", task["hold_reason"]
-    yield "published", instant(task["published_at"])
     yield "location", task["location"]
+    yield "publication", "\n".join(map(publication, task["publications"])) or unpublished(task)
+    trouble = stuck(task)
+    yield "next step", trouble["next_step"] if trouble else None
     yield "attempts", "\n".join(map(_attempt_line, task["attempts"]))
     yield "timeline", "\n".join(map(_fact_line, task["facts"]))
 
@@ -116,26 +133,35 @@ def _lines(task: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 def _expected(task: dict[str, Any]) -> str | None:
     if task["finished_at"] or task["expected_seconds"] is None:
         return None
-    return f"{duration(task['expected_seconds'])} from the claim, as history has it"
+    return f"about {duration(task['expected_seconds'])} from its claim, as the latest tasks took"
+
+
+def _waiting(task: dict[str, Any]) -> str | None:
+    told = task["waiting_for"]
+    return "\n".join(part for part in (waiting(told), told["cause"], told["hint"]) if part) if told else None
 
 
 def _attempt_line(attempt: dict[str, Any]) -> str:
+    outcome = attempt["outcome"] or (
+        "given up here, still open at the creator" if attempt["abandoned_at"] else "running"
+    )
+    failed = attempt["error_kind"] is not None and attempt["outcome"] != "succeeded"
     parts = (
-        f"{attempt['attempt']}", attempt["mode"], instant(attempt["started_at"]), attempt["outcome"] or "under way",
-        attempt["error_kind"], attempt["error"], "charged" if attempt["charged"] else None,
+        f"{attempt['attempt']}", attempt["mode"], instant(attempt["started_at"]), outcome,
+        attempt["error_kind"] if attempt["error_kind"] != outcome else None, attempt["error"],
+        ("counted as a try" if attempt["charged"] else "not counted as a try") if failed else None,
     )  # fmt: skip
     return "  ".join(part for part in parts if part)
 
 
 def _fact_line(fact: dict[str, Any]) -> str:
     data = " ".join(f"{name}={value}" for name, value in fact["data"].items() if value not in (None, ""))
-    at = fact["at"].replace("T", " ")  # to the millisecond: much happens within a second
-    return f"{at}  {fact['name']}  {data}".rstrip()
+    return f"{instant(fact['at'])}  {fact['name']}  {data}".rstrip()
 
 
 def _stats_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     seconds = told["since_seconds"]
-    yield "period", f"the last {seconds / 3600:g} hours" if seconds >= 3600 else f"the last {duration(seconds)}"
+    yield "period", f"the last {seconds / 3600:g} hours" if seconds >= 7200 else f"the last {seconds / 60:g} minutes"
     for state, count in told["states"].items():
         yield state, str(count)
     yield "finished", str(told["finished"])
@@ -143,5 +169,11 @@ def _stats_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     rate = told["success_rate"]
     yield "success rate", f"{rate:.1%}" if rate is not None else "nothing finished yet"
     yield "median time", duration(told["median_seconds"])
-    yield "waiting", f"{told['queue_waiting']} in the {told['queue_kind']} queue"
+    yield "waiting", _stats_waiting(told)
     yield "slots", f"{told['slots_used']} of {told['slots_total']} in use"
+
+
+def _stats_waiting(told: dict[str, Any]) -> str:
+    count, reason = told["waiting"], told["waiting_for"]
+    tasks = f"{count} task{'s' * (count != 1)}"
+    return f"{tasks}, {waiting(reason)}" if reason else tasks

@@ -16,8 +16,10 @@ from contenthubd import streams
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import FAILED, INTERRUPTED, NOT_FOUND, OK, TIMED_OUT, Failure, Unheard, Unreachable
 from contenthubd.ctl.listing import pages
-from contenthubd.ctl.output import Output, duration, short
+from contenthubd.ctl.output import Output, short
 from contenthubd.ctl.progress import Progress, progress_for
+from contenthubd.ctl.times import duration
+from contenthubd.ctl.words import publication, reason, stuck, tries, unpublished, why
 
 POLL_SECONDS = 25.0
 MARGIN_SECONDS = 10.0
@@ -133,7 +135,10 @@ class Watch:
 
 
 def until_done(target: Target, client: Client, output: Output, patience: Patience) -> int:
-    """Watch, then show what came out. 0 if all completed, 1 if not, 130 after Ctrl-C."""
+    """Watch, then show what came out. 0 if all is well, 1 if anything failed, 130 after Ctrl-C.
+
+    An article that waits for a person, was rejected, or is kept out of the pool by the configuration has not failed.
+    """
     gc.enable()
     watch = Watch(target, client, output, patience)
     try:
@@ -150,7 +155,7 @@ def until_done(target: Target, client: Client, output: Output, patience: Patienc
         fix = "List tasks with: contenthubctl task list"
         raise Failure(f"The batch {target.batch} has no tasks.", fix=fix, exit_code=NOT_FOUND)
     _show(tasks, watch.target, output)
-    return OK if all(task["state"] == "completed" for task in tasks) else FAILED
+    return OK if all(task["state"] == "completed" and not _lost(task) for task in tasks) else FAILED
 
 
 def _show(tasks: list[dict[str, Any]], target: Target, output: Output) -> None:
@@ -158,29 +163,39 @@ def _show(tasks: list[dict[str, Any]], target: Target, output: Output) -> None:
     if len(tasks) == 1 and output.form == "table" and not target.batch:
         output.one(tasks[0], lambda: _lines(tasks[0]), tasks[0]["id"])
         return
-    output.many(page, tasks, ("TASK", "STATE", "TITLE", "LOCATION"), _row, "id")
+    output.many(page, tasks, ("TASK", "STATE", "TITLE", "RESULT"), _row, "id")
     completed = sum(task["state"] == "completed" for task in tasks)
     published = sum(task["location"] is not None for task in tasks)
-    output.say(f"{completed} of {len(tasks)} completed, {published} published.")
+    failed = sum(map(_lost, tasks))
+    lost = f", {failed} could not be published" if failed else ""
+    output.say(f"{completed} of {len(tasks)} completed, {published} published{lost}.")
+
+
+def _lost(task: dict[str, Any]) -> bool:
+    """Whether a publication came to nothing, or may have: both need a person."""
+    return bool(task["content_state"] != "rejected" and any(map(_needs_a_person, task["publications"])))
+
+
+def _needs_a_person(one: dict[str, Any]) -> bool:
+    return one["state"] in ("failed", "unknown")
 
 
 def _row(task: dict[str, Any]) -> tuple[str, ...]:
-    last = task["location"] or task["error"] or _unpublished(task)
+    last = why(task) or task["location"] or unpublished(task)
     return short(task["id"]), task["state"], task["title"] or task["topic"], last
-
-
-def _unpublished(task: dict[str, Any]) -> str:
-    if task["state"] != "completed":
-        return ""
-    return "waits for review" if task["content_state"] == "pending_review" else "not published"
 
 
 def _lines(task: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "task", task["id"]
     yield "state", task["state"]
     yield "title", task["title"]
-    yield "location", task["location"] or _unpublished(task)
-    yield "error", ": ".join(part for part in (task["error_kind"], task["error"]) if part)
+    yield "location", task["location"]
+    if not task["location"]:
+        yield "publication", "\n".join(map(publication, task["publications"])) or unpublished(task)
+    trouble = stuck(task)
+    yield "next step", trouble["next_step"] if trouble else None
+    yield "tries", tries(task) if task["error"] else None
+    yield "error", reason(task)
     yield "hint", task["hint"] if task["error"] else None
     yield "review", f"contenthubctl content approve {short(task['content_id'])}" if _waits(task) else None
 

@@ -5,8 +5,9 @@ from uuid import UUID
 from contenthubd.control import wire
 from contenthubd.control.peer import Peer
 from contenthubd.desk.search import Search
-from contenthubd.desk.shapes import content_view
+from contenthubd.desk.shapes import content_view, unpublished
 from contenthubd.domain.content import ContentEvent, ContentState
+from contenthubd.domain.errors import Conflict
 from contenthubd.ports.views import Listing, Views
 from contenthubd.stages.review import Review
 
@@ -44,5 +45,8 @@ class ContentDesk:
     async def _decide(self, fragment: str, event: ContentEvent, peer: Peer, reason: str) -> wire.ContentView:
         content_id = await self._search.one("content", fragment)
         seen = await self._content(content_id, with_body=False)
-        await self._review(content_id, ContentState(seen.state), event, by=peer.by, reason=reason)
+        try:
+            await self._review(content_id, ContentState(seen.state), event, by=peer.by, reason=reason)
+        except Conflict as refusal:
+            raise (unpublished(seen) if event is ContentEvent.APPROVED else None) or refusal from None
         return await self._content(content_id, with_body=False)

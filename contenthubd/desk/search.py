@@ -1,10 +1,12 @@
 """Which rows a person means: fragments of ids, names, "the last batch"."""
 
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 from contenthubd.control import ids, wire
-from contenthubd.domain.errors import NotFound
+from contenthubd.domain.errors import InvalidInput, NotFound
+from contenthubd.domain.task import FINAL, TaskState
 from contenthubd.ports.accounts import AccountStore
 from contenthubd.ports.views import Listing, Views
 
@@ -41,6 +43,20 @@ class Search:
             raise NotFound("Nothing was submitted as a batch yet.", fix=fix)
         return last
 
+    async def tasks(self, wanted: wire.TaskFilter) -> Listing:
+        """Which tasks are asked for, every name and id resolved, in an order that an index has."""
+        sort = _order(wanted)
+        states = wanted.status
+        if sort == "finished":
+            states = states or ("cancelled", "completed", "failed", "timeout")
+        return replace(
+            await self.listing("task", wanted),
+            states=states,
+            sort=sort,
+            finished_since=wanted.finished_since,
+            finished_until=wanted.finished_until,
+        )
+
     async def listing(self, noun: str, wanted: wire.TaskFilter | wire.ContentFilter) -> Listing:
         """What a list is asked for, every name and id resolved."""
         if wanted.account:
@@ -53,3 +69,24 @@ class Search:
             since=wanted.since,
             after=await self.one(noun, wanted.after) if wanted.after else None,
         )
+
+
+def _order(wanted: wire.TaskFilter) -> str:
+    """``created`` unless something else is asked for; InvalidInput for an order that the asked states do not have."""
+    by_end = wanted.finished_since is not None or wanted.finished_until is not None
+    sort = wanted.sort or ("finished" if by_end else "created")
+    if by_end and sort != "finished":
+        raise InvalidInput(
+            f"sort={sort} does not go with a time of end.",
+            why="Tasks that are selected by their end are listed by it, the latest first.",
+            fix="Leave out sort, or use sort=finished.",
+        )
+    fits = {"finished": FINAL, "priority": frozenset({TaskState.PENDING})}.get(sort)
+    wrong = sorted(state for state in wanted.status if fits is not None and state not in fits)
+    if wrong and fits is not None:
+        raise InvalidInput(
+            f"Tasks in state {wrong[0]!r} cannot be listed by {'their end' if sort == 'finished' else 'priority'}.",
+            why=f"Only tasks in these states have such an order: {', '.join(sorted(fits))}.",
+            fix="Leave out that state, or sort by created.",
+        )
+    return sort

@@ -7,8 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from contenthubd.control import wire
+from contenthubd.control import advice, wire
 from contenthubd.domain.account import Account
+from contenthubd.domain.content import ContentState
+from contenthubd.domain.errors import Conflict
 from contenthubd.domain.outcome import HINTS, UNCHARGED, ErrorKind
 from contenthubd.domain.request import Request
 from contenthubd.domain.task import IN_FLIGHT, Mode, Task
@@ -19,7 +21,7 @@ def shown(value: Any) -> Any:
     """Times as RFC 3339 in UTC, ids as text; the rest as it is."""
     match value:
         case datetime():
-            return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         case UUID():
             return str(value)
         case Mapping():
@@ -29,8 +31,10 @@ def shown(value: Any) -> Any:
     return value
 
 
-def task_view(row: Row, expected: float | None) -> wire.TaskView:
+def task_view(row: Row, expected: float | None, waiting_for: wire.WaitingFor | None = None) -> wire.TaskView:
     deadline = None
+    publications = publications_of(row, row["content_id"], row["content_state"])
+    sent = min((one for one in publications if one["published_at"]), key=lambda one: one["published_at"], default=None)
     if row["claimed_at"] and row["state"] in IN_FLIGHT:
         deadline = row["claimed_at"] + timedelta(seconds=row["timeout_seconds"])
     attempts = [{**one, "charged": _charged(one)} for one in row.get("attempts", [])]
@@ -39,6 +43,10 @@ def task_view(row: Row, expected: float | None) -> wire.TaskView:
         "expected_seconds": expected,
         "hint": _hint(row["error_kind"]),
         "attempts": attempts,
+        "publications": publications,
+        "published_at": sent["published_at"] if sent else None,
+        "location": sent["location"] if sent else None,
+        "waiting_for": waiting_for,
     }
     return msgspec.convert(shown({**row, **more}), wire.TaskView)
 
@@ -52,9 +60,40 @@ def _hint(kind: str | None) -> str | None:
 
 
 def content_view(row: Row) -> wire.ContentView:
-    # Publications come as JSON, with times in whatever zone PostgreSQL is set to.
-    publications = [{**one, "published_at": _parsed(one["published_at"])} for one in row["publications"]]
-    return msgspec.convert(shown({**row, "publications": publications}), wire.ContentView)
+    publications = publications_of(row, row["id"], row["state"])
+    step = advice.content_step(row["id"], row["state"], publications)
+    return msgspec.convert(shown({**row, "publications": publications, "next_step": step}), wire.ContentView)
+
+
+def publications_of(row: Row, content_id: object, content_state: str | None) -> list[Row]:
+    """The publications of a row: they come as JSON, with times in whatever zone PostgreSQL is set to."""
+    return [
+        {
+            **one,
+            "published_at": _parsed(one["published_at"]),
+            "due_at": _parsed(one["due_at"]),
+            "next_step": advice.publication_step(one, content_id, content_state),
+        }
+        for one in row["publications"]
+    ]
+
+
+def unpublished(view: wire.TaskView | wire.ContentView) -> Conflict | None:
+    """Why an article that is approved already is not out, and what gets it out; None if that is not the case."""
+    state, content_id = (
+        (view.state, view.id) if isinstance(view, wire.ContentView) else (view.content_state, view.content_id)
+    )
+    stuck = next((one for one in view.publications if one.state in ("failed", "unknown", "cancelled")), None)
+    if state != ContentState.APPROVED.value or (view.publications and stuck is None):
+        return None
+    if stuck is None:
+        step = advice.content_step(content_id, state, [])
+        return Conflict("The article is approved already, but it is not in the publish pool.", fix=step)
+    return Conflict(
+        f"The article is approved already; its publication to {stuck.target!r} is {stuck.state}.",
+        why=stuck.error or "",
+        fix=stuck.next_step,
+    )
 
 
 def _parsed(instant: str | None) -> datetime | None:

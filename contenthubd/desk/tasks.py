@@ -11,14 +11,15 @@ from contenthubd.control import wire
 from contenthubd.control.peer import Peer
 from contenthubd.control.wire_queue import QueueStatus
 from contenthubd.desk.search import Search
-from contenthubd.desk.shapes import request, submitted, task_view
+from contenthubd.desk.shapes import request, submitted, task_view, unpublished
+from contenthubd.desk.waiting import Waiting
 from contenthubd.desk.watch import Watch
+from contenthubd.domain.errors import Conflict
 from contenthubd.domain.polling import expected_duration
-from contenthubd.domain.task import Mode
+from contenthubd.domain.task import Mode, TaskState
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.flights import History
-from contenthubd.ports.views import Row, Views
-from contenthubd.stages.slots import Slots
+from contenthubd.ports.views import Listing, Row, Views
 from contenthubd.stages.steer import Steer
 from contenthubd.stages.submit import Submit, batch_of
 
@@ -36,7 +37,7 @@ class TaskDesk:
     _search: Search
     _watch: Watch
     _clock: Clock
-    _slots: Slots
+    _waiting: Waiting
     _queue: Callable[[], Awaitable[QueueStatus]]
 
     async def submit(self, order: wire.SubmitRequest, *, peer: Peer) -> wire.Submitted:
@@ -68,8 +69,9 @@ class TaskDesk:
     async def tasks(self, wanted: wire.TaskFilter) -> list[wire.TaskView]:
         """See the protocol."""
         expected = await self._expected()
-        rows = await self._views.tasks(await self._search.listing("task", wanted))
-        return [task_view(row, expected) for row in rows]
+        rows = await self._views.tasks(await self._search.tasks(wanted))
+        glance = await self._waiting.glance()
+        return [task_view(row, expected, glance.reason(row)) for row in rows]
 
     async def wait(self, wanted: wire.WaitQuery) -> wire.WaitReply:
         """See the protocol."""
@@ -86,8 +88,13 @@ class TaskDesk:
 
     async def retry(self, fragment: str, *, peer: Peer) -> wire.TaskView:
         """See the protocol."""
-        revived = await self._steer.revive(await self._search.one("task", fragment), by=peer.by)
-        return await self._task_view(await self._views.task(revived.task_id))
+        task_id = await self._search.one("task", fragment)
+        try:
+            await self._steer.revive(task_id, by=peer.by)
+        except Conflict as refusal:
+            stuck = unpublished(await self._task_view(await self._views.task(task_id)))
+            raise stuck or refusal from None
+        return await self._task_view(await self._views.task(task_id))
 
     async def stats(self, since_seconds: float) -> wire.Stats:
         """See the protocol."""
@@ -99,6 +106,7 @@ class TaskDesk:
         completed, count = ended.get("completed"), sum(row["count"] for row in finished)
         judged = count - (ended["cancelled"]["count"] if "cancelled" in ended else 0)
         queue = await self._queue()
+        waiting = next((row["count"] for row in open_states if row["state"] == TaskState.PENDING), 0)
         return wire.Stats(
             since_seconds=since_seconds,
             states={row["state"]: row["count"] for row in (*open_states, *finished)},
@@ -106,10 +114,12 @@ class TaskDesk:
             completed_last_hour=completed["last_hour"] if completed else 0,
             success_rate=(completed["count"] if completed else 0) / judged if judged else None,
             median_seconds=float(completed["median"]) if completed and completed["median"] is not None else None,
+            waiting=waiting,
+            waiting_for=await self._next_waits_for() if waiting else None,
             queue_waiting=queue.waiting,
             queue_kind=queue.kind,
-            slots_used=self._slots.used,
-            slots_total=self._slots.total,
+            slots_used=self._waiting.slots.used,
+            slots_total=self._waiting.slots.total,
         )
 
     async def _expected(self) -> float | None:
@@ -117,4 +127,9 @@ class TaskDesk:
         return expected.total_seconds() if expected is not None else None
 
     async def _task_view(self, row: Row) -> wire.TaskView:
-        return task_view(row, await self._expected())
+        reason = (await self._waiting.glance()).reason(row, row["position"])
+        return task_view(row, await self._expected(), reason)
+
+    async def _next_waits_for(self) -> wire.WaitingFor | None:
+        rows = await self._views.tasks(Listing(limit=1, states=(TaskState.PENDING,), sort="priority"))
+        return (await self._waiting.glance()).reason(rows[0]) if rows else None

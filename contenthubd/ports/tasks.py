@@ -104,5 +104,8 @@ class TaskStore(Protocol):
     async def revive(self, task_id: UUID, now: datetime, by: str) -> Task | None:
         """A final task becomes pending as a fresh try. None if the state did not allow it."""
 
+    async def hurry(self, task_id: UUID, now: datetime, by: str) -> Task | None:
+        """A ``retrying`` task becomes ``pending`` before its time; its retries stay counted. None if it is not one."""
+
     async def get(self, task_id: UUID) -> Task:
         """One task; NotFound."""

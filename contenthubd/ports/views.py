@@ -19,6 +19,12 @@ class Listing:
     account: str | None = None
     batch_id: UUID | None = None
     since: datetime | None = None
+    """Made since then."""
+    finished_since: datetime | None = None
+    finished_until: datetime | None = None
+    sort: str = "created"
+    """``created``: newest first, a batch in order of submit. ``finished``: latest end first, of ``states``, which are
+    final ones then. ``priority``: pending tasks, the next first."""
     after: UUID | None = None
     only: UUID | None = None
 
@@ -49,3 +55,10 @@ class Views(Protocol):
 
     async def counts(self, since: datetime, hour: datetime) -> tuple[list[Row], list[Row]]:
         """Open tasks by state; tasks finished since then by state, with the last hour's and the median seconds."""
+
+
+class OpenAttempts(Protocol):
+    """What still occupies the creator."""
+
+    async def abandoned(self, instance: str) -> int:
+        """How many attempts still run at the creator although nobody waits for them any more."""

@@ -183,6 +183,8 @@ class Dispatch:
             run_as[Mode.ASYNC] = Mode.ASYNC
         elif sync_sick is None and self._sync_when_down and async_sick.kind is ErrorKind.CREATOR_REDIS_DOWN:
             run_as[Mode.ASYNC] = Mode.SYNC
+        found = {Mode.SYNC: sync_sick, Mode.ASYNC: async_sick}
+        self._pause.lacking = {mode: sick for mode, sick in found.items() if sick is not None and mode not in run_as}
         self._tell(async_sick, sync_sick, paused=not run_as)
         return run_as
 

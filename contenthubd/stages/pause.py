@@ -1,11 +1,13 @@
 """The pause that a sick creator earns: it doubles from one second to thirty, and ends when something works again."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from contenthubd.domain.outcome import Sick
+from contenthubd.domain.task import Mode
 from contenthubd.ports.clock import Clock
 
 FIRST: Final = timedelta(seconds=1)
@@ -23,6 +25,8 @@ class Pause:
         self._length = timedelta()
         self.sick: Sick | None = None
         """Why, for people; None when all is well."""
+        self.lacking: Mapping[Mode, Sick] = {}
+        """Why no task of a mode can start, as dispatch found it when it looked last."""
 
     @property
     def left(self) -> timedelta:

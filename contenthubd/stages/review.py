@@ -22,14 +22,15 @@ class Review:
         self._pool = pool
         self._clock = clock
         self._wake = wake
-        self._targets = targets
+        self.targets = targets
+        """Where approved contents go; none where people put them into the pool."""
 
     async def __call__(
         self, content_id: UUID, state: ContentState, event: ContentEvent, *, by: str, reason: str
     ) -> None:
         """Decide about a content that was seen in ``state``; Conflict if the state does not allow it (any more)."""
         content_step(state, event, content_id)
-        pool = [(self._clock.new_id(), target) for target in self._targets] if event is ContentEvent.APPROVED else []
+        pool = [(self._clock.new_id(), target) for target in self.targets] if event is ContentEvent.APPROVED else []
         won = await self._pool.review(content_id, event, by=by, reason=reason, now=self._clock.now(), pool=pool)
         if not won:
             raise Conflict(

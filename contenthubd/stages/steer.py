@@ -1,4 +1,4 @@
-"""Steer: what a person does to one task: cancel it, or try a final one again (revive)."""
+"""Steer: what a person does to one task: cancel it, or have it tried again: a final one, or a retrying one at once."""
 
 from uuid import UUID
 
@@ -39,8 +39,9 @@ class Steer:
         return cancelled
 
     async def revive(self, task_id: UUID, *, by: str) -> Task:
-        """Try a failed, timed out or cancelled task again; Conflict."""
-        revived = await self._tasks.revive(task_id, self._clock.now(), by)
+        """Try a failed, timed out or cancelled task from the start, a retrying one before its time; Conflict."""
+        now = self._clock.now()
+        revived = await self._tasks.hurry(task_id, now, by) or await self._tasks.revive(task_id, now, by)
         if revived is None:
             raise await self._refusal(task_id, TaskEvent.REVIVED)
         faultpoints.reached("revive.written")

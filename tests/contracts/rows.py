@@ -30,6 +30,24 @@ class Rows:
         """A batch without tasks."""
         return await self._made("batch (id, account_id, created_at) VALUES (:id, :account, now())")
 
+    async def second_house(self, at: datetime) -> None:
+        """A row in every table that the second version brought."""
+        await self._database.changed(
+            text("INSERT INTO instance (name, state_id, seen_until) VALUES ('main', '0', now())")
+        )
+        await self._database.changed(text("INSERT INTO discarded_image (path) VALUES ('a/1.png')"))
+        schedule = await self._made(
+            "schedule (id, account_id, name, cron, time_zone, request, catch_up, overlap, created_at, checked_until, "
+            "due_at) VALUES (:id, :account, 'daily', '0 7 * * *', 'UTC', '{}', 'once', false, :at, :at, :at)",
+            at=at,
+        )
+        await self._database.changed(
+            text(
+                "INSERT INTO firing (schedule_id, slot_at, at, slots, outcome) VALUES (:schedule, :at, :at, 1, 'fired')"
+            ),
+            schedule=schedule, at=at,
+        )  # fmt: skip
+
     async def pending(self, at: datetime) -> UUID:
         """A task that waits."""
         return await self._task("pending", at, attempt=0)

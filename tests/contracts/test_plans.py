@@ -67,6 +67,7 @@ class Past:
         self.last_pending = (await self._ids("SELECT id FROM task ORDER BY sequence DESC LIMIT 1"))[0]
         self.under_way = (await self._ids("SELECT id FROM task WHERE state = 'submitted' LIMIT 1"))[0]
         self.middle = (await self._ids("SELECT id FROM task WHERE state = 'completed' ORDER BY sequence OFFSET 500"))[0]
+        self.retrying = (await self._ids("SELECT id FROM task WHERE state = 'retrying' LIMIT 1"))[0]
         self.failed = (await self._ids("SELECT id FROM task WHERE state = 'failed' LIMIT 1"))[0]
         self.content = (await self._ids("SELECT id FROM content ORDER BY sequence OFFSET 500 LIMIT 1"))[0]
         self.review = (await self._ids("SELECT id FROM content WHERE state = 'pending_review' LIMIT 1"))[0]
@@ -116,6 +117,7 @@ class Past:
 AnyDatabase = TypeVar("AnyDatabase", bound=Database)
 Ask = Callable[[Past], Awaitable[object]]
 BOTH: Final = {Mode.ASYNC: Mode.ASYNC, Mode.SYNC: Mode.SYNC}
+FINAL_STATES: Final = ("cancelled", "completed", "failed", "timeout")
 AN_HOUR: Final = timedelta(hours=1)
 
 
@@ -142,6 +144,7 @@ WRITES: Final[Mapping[str, tuple[int, Ask]]] = {
     ),
     "promote nothing": (50, lambda past: past.tasks.promote(NOON, 500)),
     "promote": (45_000, lambda past: past.tasks.promote(NOON + timedelta(days=99), 500)),
+    "hurry": (200, lambda past: past.tasks.hurry(past.retrying, NOON, "me")),
     "cancel": (200, lambda past: past.tasks.cancel(past.pending[0], NOON, "me")),
     "revive": (200, lambda past: past.tasks.revive(past.failed, NOON, "me")),
     "renew": (200, lambda past: past.flights.renew("0/run", NOON, [(past.under_way, 1)])),
@@ -192,6 +195,18 @@ READS: Final[Mapping[str, tuple[int, Ask]]] = {
     "tasks of an account by state": (4000, _listed(account="account7", states=("completed",))),
     "tasks of a batch": (1500, lambda past: _listed(batch_id=past.batch)(past)),
     "tasks since": (1500, _listed(since=NOON - AN_HOUR)),
+    "tasks by their end": (2500, _listed(sort="finished", states=FINAL_STATES)),
+    "failed tasks by their end": (3000, _listed(sort="finished", states=("failed", "timeout"))),
+    "tasks that ended lately": (
+        1500, _listed(sort="finished", states=FINAL_STATES, finished_since=NOON - AN_HOUR, finished_until=NOON)
+    ),
+    "tasks of an account by their end": (3000, _listed(sort="finished", states=FINAL_STATES, account="account7")),
+    "tasks by their end deep": (
+        3000, lambda past: _listed(sort="finished", states=FINAL_STATES, after=past.middle)(past)
+    ),
+    "tasks in the order they start": (1500, _listed(sort="priority")),
+    "tasks of an account in the order they start": (1500, _listed(sort="priority", account="account7")),
+    "abandoned attempts": (200, lambda past: past.views.abandoned("main")),
     "one task": (50, lambda past: _listed(only=past.middle)(past)),
     "contents": (1500, _contents()),
     "contents deep": (1500, lambda past: _contents(after=past.content)(past)),

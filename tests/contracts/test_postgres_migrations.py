@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import MIGRATIONS, NEWEST, upgrade, version
 from contenthubd.domain.errors import DatabaseRefused
+from tests.clock import NOON
 from tests.conftest import MakeDatabase
 from tests.contracts.rows import everything, fill
 from tests.postgres_server import TestServer
@@ -97,7 +98,7 @@ async def test_an_upgrade_of_the_previous_version_keeps_the_rows(
     make_database: MakeDatabase, database: Database, tmp_path: Path
 ) -> None:
     previous = await make_database(PREVIOUS)
-    await fill(previous, tmp_path)
+    await (await fill(previous, tmp_path)).second_house(NOON)
     before = await everything(previous)
     filled = {"account", "attempt", "batch", "content", "fact", "image", "publication", "task"}
     assert filled <= {table for table, rows in before.rows.items() if rows}, "a table without a row shows nothing"

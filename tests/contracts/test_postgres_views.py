@@ -1,6 +1,8 @@
 """What people look at: pages that neither skip nor repeat, ids found by either end, numbers that add up."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -168,7 +170,8 @@ async def test_who_waits_sees_states_and_what_is_still_to_be_published(house: Ho
     done = await article(house, "一")
     [open_one] = await batch(house, "二")
     rows = await house.views.waited([done.task_id, open_one.task_id], None)
-    assert [(row["state"], row["publishing"]) for row in rows] == [("completed", True), ("pending", False)]
+    assert [(row["state"], len(row["publications"])) for row in rows] == [("completed", 1), ("pending", 0)]
+    assert rows[0]["publications"][0]["state"] == "pending"
     assert rows[0]["last_fact"] > 0
     [only] = await house.views.waited([], open_one.batch_id)
     assert only["id"] == open_one.task_id
@@ -194,3 +197,42 @@ async def test_numbers(house: House) -> None:
     assert (ended["completed"]["count"], ended["completed"]["last_hour"], ended["failed"]["count"]) == (3, 1, 1)
     assert float(ended["completed"]["median"]) == 40
     assert ended["failed"]["median"] is None
+
+
+async def ended(house: House, topic: str, minutes: int, kind: ErrorKind = ErrorKind.REFUSED) -> Task:
+    """A task that failed so many minutes after noon."""
+    task = await house.claimed(topic)
+    house.clock.advance(minutes=minutes)
+    await house.settle(task, Failed(kind, "no", 1, ""), owner=house.owner)
+    return await house.now(task)
+
+
+async def test_tasks_are_listed_by_their_end_whatever_their_states(house: House) -> None:
+    begun = house.clock.now()
+    first, second = await ended(house, "一", 10), await ended(house, "二", 10)
+    third = await article(house, "三")
+    await house.add("等")
+    states = ("cancelled", "completed", "failed", "timeout")
+
+    async def topics(**wanted: Any) -> list[str]:
+        listing = replace(Listing(limit=9, sort="finished", states=states), **wanted)
+        return [row["topic"] for row in await house.views.tasks(listing)]
+
+    assert await topics() == ["三", "二", "一"]
+    assert await topics(states=("failed", "timeout")) == ["二", "一"]
+    assert await topics(finished_since=begun + timedelta(minutes=15)) == ["三", "二"]
+    assert await topics(finished_until=begun + timedelta(minutes=15)) == ["一"]
+    assert await topics(account="demo", states=("completed",)) == ["三"]
+    assert await topics(account="nobody") == []
+    assert await topics(limit=1) == ["三"]
+    assert await topics(after=third.task_id) == ["二", "一"]
+    assert await topics(after=second.task_id) == [first.topic]
+
+
+async def test_waiting_tasks_are_listed_in_the_order_they_start(house: House) -> None:
+    for topic, priority in (("晚", 9), ("早", 1), ("中", 5)):
+        await house.submit("demo", [Request(topic=topic, priority=priority)])
+    page = await house.views.tasks(Listing(limit=2, sort="priority"))
+    assert [row["topic"] for row in page] == ["早", "中"]
+    rest = await house.views.tasks(Listing(limit=2, sort="priority", after=page[-1]["id"], account="demo"))
+    assert [row["topic"] for row in rest] == ["晚"]

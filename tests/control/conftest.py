@@ -117,6 +117,12 @@ async def line_with(word: str, stream: asyncio.StreamReader | None) -> str:
                 return line
 
 
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that run in this process write whole lines: pytest-xdist sets a width for its workers."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder with a short path that everyone may enter."""

@@ -1,6 +1,10 @@
 """Tables and texts: widths, colours, what a pipe gets."""
 
 import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,7 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contenthubd.ctl import output
-from contenthubd.ctl.output import Output, cut, duration, instant, printable, width
+from contenthubd.ctl.layout import clusters, cut, width, wrap
+from contenthubd.ctl.output import Output, printable
+from contenthubd.ctl.times import When, column, duration, instant, seconds_of
+
+
+@contextmanager
+def zone(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process's time zone for a while."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", name)
+        time.tzset()
+        yield
+    time.tzset()
 
 
 class Terminal(io.StringIO):
@@ -50,14 +66,45 @@ def test_printable_moves_no_cursor(text: str) -> None:
     ("value", "text"),
     [
         (None, ""),
-        ("2026-01-31T07:00:00.047Z", "2026-01-31 07:00:00Z"),
-        ("2026-01-31T07:00:00Z", "2026-01-31 07:00:00Z"),
+        ("2026-01-31T07:00:00.047Z", "2026-01-31 08:00:00+01:00"),
+        ("2026-07-31T07:00:00Z", "2026-07-31 09:00:00+02:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01 00:53:28+00:53"),
         ("2026-03-29T03:00:00+02:00", "2026-03-29 03:00:00+02:00"),
         ("2026-03-29T03:00:00.5-11:00", "2026-03-29 03:00:00-11:00"),
     ],
 )
-def test_times_are_told_to_the_second(value: str | None, text: str) -> None:
-    assert instant(value) == text
+def test_times_are_told_to_the_second_with_their_offset(
+    value: str | None, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zone("Europe/Berlin", monkeypatch):
+        assert instant(value) == text
+
+
+@given(st.datetimes())
+def test_the_calendar_is_the_one_of_the_library(moment: datetime) -> None:
+    told = moment.replace(microsecond=0)
+    assert seconds_of(f"{told.isoformat()}Z") == (told - datetime(1970, 1, 1)).total_seconds()  # noqa: DTZ001 - both UTC
+
+
+@pytest.mark.parametrize(
+    ("cells", "heading", "shown"),
+    [
+        (
+            ["2026-01-31T07:00:00Z", "", "2026-01-30T23:30:00Z"],
+            " (+01:00)",
+            ["2026-01-31 08:00", "", "2026-01-31 00:30"],
+        ),
+        (["2026-01-31T07:00:00Z", "2026-07-31T07:00:00Z"], "", ["2026-01-31 08:00+01:00", "2026-07-31 09:00+02:00"]),
+        (["", ""], "", ["", ""]),
+    ],
+)
+def test_one_offset_stands_in_the_heading(
+    cells: list[str], heading: str, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zone("Europe/Berlin", monkeypatch):
+        assert column([When(cell) for cell in cells], heading=True) == (heading, shown)
+        alone = column([When(cell) for cell in cells], heading=False)[1]
+        assert all(cell == "" or cell[16] == "+" for cell in alone)
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, ""), (0, "0:00"), (65, "1:05"), (3723.9, "1:02:03")])
@@ -78,16 +125,75 @@ def test_a_table_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch
     assert len(set(ends)) == 1, "columns stand below each other"
 
 
-def test_a_path_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wide_form_shows_more_columns_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for form, whole in (("table", False), ("wide", True)):
+        shown = Output(form, quiet=False, headers=True, color="never")
+        shown.many({}, ROWS, ("TOPIC",), lambda row: (row["topic"], row["where"]), "id", more=("LOCATION",))
+        out = capsys.readouterr().out
+        assert (ROWS[0]["where"] in out, "LOCATION" in out, ROWS[0]["topic"] in out) == (whole, whole, whole)
+
+
+@given(st.integers(1, 200), st.lists(st.tuples(*[st.text(max_size=70)] * 6), max_size=5), st.booleans())
+def test_no_line_of_a_table_is_wider_than_the_terminal(room: int, rows: list[tuple[str, ...]], headers: bool) -> None:
+    heads = ("ID", "STATE", "ACCOUNT", "CREATED", "TOPIC", "WHY")
+    lines = printed(
+        room, lambda shown: shown.many({}, [{"row": row} for row in rows], heads, lambda one: one["row"], ""), headers
+    )
+    assert max(map(width, lines), default=0) <= room
+    if headers:
+        assert all(name in heads or name.endswith("…") for name in lines[0].split()), "headings stay whole"
+
+
+@given(
+    st.integers(1, 200), st.lists(st.tuples(st.sampled_from(["id", "next step"]), st.text(max_size=200)), max_size=4)
+)
+def test_no_labelled_line_is_wider_than_the_terminal(room: int, lines: list[tuple[str, str]]) -> None:
+    told = [(label, text.replace("/", ".")) for label, text in lines]  # paths stay whole, to be copied
+    shown = printed(room, lambda output: output.one({}, lambda: told, ""))
+    assert max(map(width, shown), default=0) <= max(room, 6), shown
+
+
+@given(st.text(alphabet=st.sampled_from("a é京👩👨👧\u200d🏽\ufe0f🇩🇪❤1\u20e3\u0301"), max_size=30), st.integers(0, 30))
+def test_text_is_cut_between_what_readers_take_for_characters(text: str, room: int) -> None:
+    shown = cut(text, room).removesuffix("…")
+    if cut(text, room) != text:
+        whole = list(clusters(text))
+        assert list(clusters(shown)) == whole[: len(list(clusters(shown)))]
+
+
+@pytest.mark.parametrize(
+    "joined", ["👨\u200d👩\u200d👧", "🇩🇪", "👍🏽", "❤\ufe0f", "e\u0301", "🏴\U000e0067\U000e0062\U000e007f"]
+)
+def test_joined_characters_are_never_torn(joined: str) -> None:
+    assert printable(joined) == joined
+    for room in range(1, 9):
+        shown = cut(joined * 5, room).removesuffix("…")
+        assert shown == joined * (len(shown) // len(joined))
+
+
+def test_a_path_and_a_command_stay_whole_in_a_sentence() -> None:
+    text = "Fix it, then run contenthubctl content reject 12345678 && contenthubctl content approve 12345678"
+    assert wrap(text, 50)[1:] == ["contenthubctl content reject 12345678 &&", "contenthubctl content approve 12345678"]
+    assert wrap("see /" + "x" * 60, 40) == ["see", "/" + "x" * 60]
+    assert wrap("京都的秋天，很美。" * 2, 18) == ["京都的秋天，很美。", "京都的秋天，很美。"]
+    assert wrap("京都的秋天，很美。", 10) == ["京都的秋", "天，很美。"], "no line begins with a comma"
+
+
+def printed(room: int, show: Callable[[Output], None], headers: bool = True) -> list[str]:
+    """What a command writes on a terminal of that width."""
     terminal = Terminal()
-    monkeypatch.setattr("sys.stdout", terminal)
-    monkeypatch.setenv("COLUMNS", "80")
-    shown = Output("table", quiet=False, headers=True, color="never")
-    shown.many({}, ROWS, ("TOPIC", "LOCATION"), lambda row: (row["topic"], row["where"]), "id")
-    assert ROWS[0]["where"] in terminal.getvalue()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sys.stdout", terminal)
+        patched.setenv("COLUMNS", str(room))
+        show(Output("table", quiet=False, headers=headers, color="never"))
+    return terminal.getvalue().split("\n")
 
 
-def test_a_pipe_gets_everything(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_gets_everything(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     drawn()
     shown = capsys.readouterr().out
     assert ROWS[0]["topic"] in shown

@@ -6,7 +6,7 @@ from tests.control.conftest import Door
 async def test_queue_status_says_which_queue_and_why(door: Door) -> None:
     told = await door.ctl("queue", "status")
     assert told.code == 0
-    assert "memory (stands in)" in told.out
+    assert "degraded: it replaces Redis until Redis answers" in told.out
     assert "Redis is away." in told.out
     assert (await door.ctl("queue", "status", "-o", "name")).out == "memory\n"
 

@@ -56,7 +56,7 @@ async def test_a_batch_ends_with_a_table(door: Door) -> None:
     assert result.code == FAILED, "one was cancelled"
     assert [line.split()[1] for line in result.out.splitlines()] == ["STATE", "completed", "completed", "cancelled"]
     assert "/published/tea/index.md" in result.out
-    assert "waits for review" in result.out
+    assert "waiting for review" in result.out
     assert "2 of 3 completed, 1 published." in result.err
 
 
@@ -130,8 +130,8 @@ async def test_a_terminal_gets_a_bar(door: Door) -> None:
     os.close(theirs)
     await until(lambda: b"pending" in shown)
     task_id = next(iter(door.app.task_views))
-    door.app.move(task_id, TaskState.RUNNING, claimed_at="2026-01-31T07:00:00.000Z", expected_seconds=240.0)
-    await until(lambda: b"of about 4:00" in shown)
+    door.app.move(task_id, TaskState.RUNNING, claimed_at="2026-01-31T07:00:00Z", expected_seconds=240.0)
+    await until(lambda: b"longer than the usual 4:00" in shown)
     door.app.finish(task_id, "Autumn", "/autumn")
     result = await ended(process)
     await asyncio.to_thread(reader.join)

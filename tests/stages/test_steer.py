@@ -70,11 +70,21 @@ async def test_cancel_ends_whatever_is_not_final(house: House, reach: object) ->
     assert caught.value.exit_code == 6
 
 
-@pytest.mark.parametrize("reach", [pending, submitting, submitted, running, in_sync, retrying])
+@pytest.mark.parametrize("reach", [pending, submitting, submitted, running, in_sync])
 async def test_only_final_tasks_can_be_tried_again_by_hand(house: House, reach: object) -> None:
     task = await reach(house)  # type: ignore[operator]  # one of the ways above
     with pytest.raises(Conflict, match=f"A task that is {task.state} cannot be tried again"):
         await house.steer.revive(task.task_id, by="ann")
+
+
+async def test_a_retrying_task_is_tried_at_once_and_keeps_its_count(house: House) -> None:
+    task = await retrying(house)
+    before = await house.now(task)
+    revived = await house.steer.revive(task.task_id, by="ann")
+    assert (revived.state, revived.run_at) == (TaskState.PENDING, None)
+    assert revived.retry_count == before.retry_count > 0
+    assert house.rung[Stage.DISPATCH] > 0
+    assert await house.queue.count() == 1
 
 
 async def test_a_completed_task_stays_as_it_is(house: House) -> None:

@@ -124,6 +124,17 @@ PROMOTE: Final = text(f"""
     SELECT * FROM moved ORDER BY priority, turn, sequence
 """)  # noqa: S608 - only our own condition is put in
 
+HURRY: Final = text(f"""
+    WITH task AS (
+        UPDATE task SET state = :pending, run_at = NULL, {_PRESENT_TURN}
+        WHERE id = :id AND state = ANY(CAST(:leaves AS text[])) RETURNING *
+    ), told AS (
+        INSERT INTO fact (at, name, task_id, data)
+        SELECT :now, 'task_promoted', id, jsonb_build_object('by', CAST(:by AS text)) FROM task
+    )
+    SELECT {TASK} FROM task JOIN account ON account.id = task.account_id
+""")  # noqa: S608 - only our own column list is put in
+
 NEXT_RETRY: Final = text("SELECT min(run_at) AS at FROM task WHERE state = 'retrying'")
 
 CANCEL: Final = text(f"""

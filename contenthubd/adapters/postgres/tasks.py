@@ -109,6 +109,12 @@ class PostgresTasks:
         )
         return as_task(row) if row else None
 
+    async def hurry(self, task_id: UUID, now: datetime, by: str) -> Task | None:
+        """See the port."""
+        values = {"pending": TaskState.PENDING, "leaves": list(sources(TaskEvent.PROMOTED))}
+        row = await self._database.first(sql.HURRY, id=task_id, now=now, by=by, **values)
+        return as_task(row) if row else None
+
     async def get(self, task_id: UUID) -> Task:
         """See the port."""
         row = await self._database.first(sql.GET, id=task_id)

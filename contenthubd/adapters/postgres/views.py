@@ -3,7 +3,7 @@
 Lists page by ``sequence`` (newest first), so a page costs the same on the first day and after a million tasks.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,35 +11,36 @@ from uuid import UUID
 from sqlalchemy import text
 
 from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.postgres.listings import contents_page, tasks_page
 from contenthubd.ports.views import Listing, Row
 
-_TASK: Final = """
+_PUBLICATIONS: Final = """
+           (SELECT coalesce(json_agg(json_build_object('id', id, 'target', target, 'state', state, 'location', location,
+                    'remote_id', remote_id, 'published_at', published_at, 'error', error, 'tries', attempt,
+                    'due_at', CASE WHEN state IN ('pending', 'retrying') THEN due_at END) ORDER BY target), '[]')
+            FROM publication WHERE content_id = content.id) AS publications
+"""
+_TASK: Final = f"""
     SELECT task.id, account.name AS account, task.state, task.mode, task.topic, task.created_at,
            task.batch_id AS batch, task.priority, task.attempt, task.retry_count, task.max_retries, task.auto_approve,
            task.claimed_at, task.run_at, task.finished_at, task.error_kind, task.error, task.timeout_seconds,
            attempt.creator_task_id, content.id AS content_id, content.state AS content_state, content.title,
            content.hold_reason,
-           publication.published_at, publication.location
+           {_PUBLICATIONS}
     FROM task JOIN account ON account.id = task.account_id
     LEFT JOIN attempt ON attempt.task_id = task.id AND attempt.number = task.attempt
     LEFT JOIN content ON content.task_id = task.id
-    LEFT JOIN LATERAL (
-        SELECT published_at, location FROM publication WHERE content_id = content.id AND state = 'published'
-        ORDER BY published_at LIMIT 1
-    ) AS publication ON true
-"""
-_CONTENT: Final = """
+"""  # noqa: S608 - only our own column list is put in
+_CONTENT: Final = f"""
     SELECT content.id, content.task_id, account.name AS account, content.state, content.title, task.topic,
            length(content.body) AS chars, content.created_at, task.batch_id AS batch, content.reviewed_at,
            content.reviewed_by, content.review_reason, content.hold_reason,
            (SELECT coalesce(json_agg(json_build_object('position', position, 'state', state, 'url', left(url, 200),
                     'prompt', prompt, 'path', path, 'error', error) ORDER BY position), '[]')
             FROM image WHERE content_id = content.id) AS images,
-           (SELECT coalesce(json_agg(json_build_object('id', id, 'target', target, 'state', state, 'location', location,
-                    'remote_id', remote_id, 'published_at', published_at, 'error', error) ORDER BY target), '[]')
-            FROM publication WHERE content_id = content.id) AS publications
+           {_PUBLICATIONS}
     FROM content JOIN account ON account.id = content.account_id JOIN task ON task.id = content.task_id
-"""
+"""  # noqa: S608 - only our own column list is put in
 _POSITION: Final = text("""
     SELECT count(*) AS position FROM task AS before, task
     WHERE task.id = :id AND task.state = 'pending' AND before.state = 'pending'
@@ -47,8 +48,8 @@ _POSITION: Final = text("""
     HAVING count(*) > 0
 """)
 _ATTEMPTS: Final = text("""
-    SELECT number AS attempt, mode, claimed_at AS started_at, ended_at, outcome, creator_task_id, error_kind, error,
-           exit_code, coalesce(stderr_tail, '') AS stderr_tail
+    SELECT number AS attempt, mode, claimed_at AS started_at, ended_at, abandoned_at, outcome, creator_task_id,
+           error_kind, error, exit_code, coalesce(stderr_tail, '') AS stderr_tail
     FROM attempt WHERE task_id = :id ORDER BY number
 """)
 _FACTS: Final = text("SELECT at, name, data FROM fact WHERE task_id = :id ORDER BY id")
@@ -57,16 +58,18 @@ _LAST_BATCH: Final = text("""
     SELECT id FROM batch WHERE EXISTS (SELECT 1 FROM task WHERE task.batch_id = batch.id)
     ORDER BY created_at DESC, id DESC LIMIT 1
 """)
-_WAITED: Final = """
-    SELECT task.id, task.state, task.topic, task.attempt, task.claimed_at, task.run_at, task.finished_at,
-           task.error_kind, task.error,
+_WAITED: Final = f"""
+    SELECT task.id, task.state, task.mode, task.topic, task.attempt, task.retry_count, task.max_retries,
+           task.claimed_at, task.run_at, task.finished_at, task.error_kind, task.error,
            (SELECT max(fact.id) FROM fact WHERE fact.task_id = task.id) AS last_fact,
-           EXISTS (SELECT 1 FROM content JOIN publication ON publication.content_id = content.id
-                   WHERE content.task_id = task.id AND publication.state IN ('pending', 'publishing', 'retrying')
-                     AND content.state <> 'rejected'
-                  ) AS publishing
-    FROM task
-"""
+           content.id AS content_id, content.state AS content_state, content.hold_reason,
+           {_PUBLICATIONS}
+    FROM task LEFT JOIN content ON content.task_id = task.id
+"""  # noqa: S608 - only our own column list is put in
+_ABANDONED: Final = text("""
+    SELECT count(*) AS abandoned FROM attempt
+    WHERE ended_at IS NULL AND instance = :instance AND abandoned_at IS NOT NULL
+""")
 _OPEN_STATES: Final = text("""
     SELECT state, count(*) AS count FROM task
     WHERE state IN ('pending', 'submitting', 'submitted', 'running', 'retrying') GROUP BY state
@@ -88,13 +91,6 @@ _MATCHES: Final = """
 """
 _BACKWARDS: Final = "(reverse(replace(CAST(one.id AS text), '-', '')) COLLATE \"C\")"
 _CONTENT_OF: Final = "content.id FROM task AS one JOIN content ON content.task_id = one.id"
-_AFTER: Final = {
-    ("task", False): "task.sequence < (SELECT sequence FROM task WHERE id = :after)",
-    ("task", True): "task.sequence > (SELECT sequence FROM task WHERE id = :after)",
-    ("content", False): "content.sequence < (SELECT sequence FROM content WHERE id = :after)",
-    ("content", True): """task.sequence > (SELECT task.sequence FROM content JOIN task ON task.id = content.task_id
-                                             WHERE content.id = :after)""",
-}
 _TABLES: Final = {"task": "task", "content": "content", "batch": "batch"}
 
 
@@ -123,9 +119,8 @@ class PostgresViews:
 
     async def tasks(self, listing: Listing) -> list[Row]:
         """A page of tasks, newest first (oldest first within one batch)."""
-        where, values = _where("task", listing)
-        order = "task.sequence" if listing.batch_id else "task.sequence DESC"
-        return await self._rows(f"{_TASK} WHERE {where} ORDER BY {order} LIMIT :limit", values)
+        statement, values = tasks_page(_TASK, listing)
+        return await self._rows(statement, values)
 
     async def task(self, task_id: UUID) -> Row:
         """One task with its place in the queue, its attempts and its timeline."""
@@ -137,9 +132,8 @@ class PostgresViews:
 
     async def contents(self, listing: Listing) -> list[Row]:
         """A page of contents without bodies, newest first (by task within one batch)."""
-        where, values = _where("content", listing)
-        order = "task.sequence" if listing.batch_id else "content.sequence DESC"
-        return await self._rows(f"{_CONTENT} WHERE {where} ORDER BY {order} LIMIT :limit", values)
+        statement, values = contents_page(_CONTENT, listing)
+        return await self._rows(statement, values)
 
     async def body(self, content_id: UUID) -> str:
         """A content's article."""
@@ -160,26 +154,10 @@ class PostgresViews:
         finished = [dict(row._mapping) for row in await self._database.rows(_FINISHED, since=since, hour=hour)]
         return open_states, finished
 
+    async def abandoned(self, instance: str) -> int:
+        """How many attempts still run at the creator although nobody waits for them any more."""
+        row = await self._database.first(_ABANDONED, instance=instance)
+        return int(row.abandoned) if row else 0
+
     async def _rows(self, statement: str, values: Mapping[str, Any]) -> list[Row]:
         return [dict(row._mapping) for row in await self._database.rows(text(statement), **values)]
-
-
-def _where(table: str, listing: Listing) -> tuple[str, dict[str, Any]]:
-    """The conditions that are really asked for, so that the planner sees no optional ones."""
-    conditions: list[str] = ["true"]
-    values: dict[str, Any] = {"limit": listing.limit}
-    wanted: Sequence[tuple[str, str, object]] = (
-        (f"{table}.state = ANY(CAST(:states AS text[]))", "states", list(listing.states)),
-        ("account.name = :account", "account", listing.account),
-        ("task.batch_id = :batch", "batch", listing.batch_id),
-        (f"{table}.created_at >= :since", "since", listing.since),
-        (f"{table}.id = :only", "only", listing.only),
-    )
-    for condition, name, value in wanted:
-        if value:
-            conditions.append(condition)
-            values[name] = value
-    if listing.after is not None:
-        conditions.append(_AFTER[table, listing.batch_id is not None])
-        values["after"] = listing.after
-    return " AND ".join(conditions), values

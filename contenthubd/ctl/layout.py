@@ -1,0 +1,197 @@
+"""How text fits a terminal: widths in columns, cells that are cut, sentences that are wrapped, tables that shrink.
+
+Text is cut and wrapped between grapheme clusters, which is what a reader takes for one character: a family emoji, a
+flag, a letter with its accents. ``wcwidth`` knows them; it is loaded only for texts beyond ASCII and plain Chinese,
+Japanese and Korean, since loading it takes longer than the rest of the command.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+ELLIPSIS = "…"
+GAP = 2
+NARROWEST_TEXT = 20
+"""Where less is left beside a label, the text goes below it."""
+_PLAIN = re.compile(
+    r"[\x20-\x7e\u00a1-\u00ac\u00ae-\u024f\u2010-\u2027\u3000-\u3029\u3031-\u303e\u3041-\u3096\u309b-\u30ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff60]*"
+)
+_FIRST_WIDE = "\u2e80"
+_NOT_FIRST = frozenset(
+    "\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff01\uff1f\uff09\u3011\u300b\u300d\u300f\u3009\u3015\u2026\u2014,.:;!?)]}%"
+)
+_COMMAND = re.compile(r"(?:contenthubctl|systemctl|sudo)(?: (?!&&)[^\s;]+)+")
+_TEXTS = frozenset({"TOPIC", "TITLE", "WHY", "RESULT", "LOCATION", "VALUE", "ORIGIN"})
+_FIRST_TO_GO = ("BATCH", "MODE", "PRIORITY", "TRIES", "SLOTS", "ORIGIN", "LOCATION", "CHARS")
+
+
+def width(text: str) -> int:
+    """Columns on a terminal: Chinese, Japanese, Korean and emoji take two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    if _PLAIN.fullmatch(text):
+        return len(text) + sum(char >= _FIRST_WIDE for char in text)
+    return sum(map(_cluster_width, clusters(text)))
+
+
+def clusters(text: str) -> Iterable[str]:
+    """What a reader takes for single characters."""
+    if _PLAIN.fullmatch(text):
+        return text
+    from wcwidth import iter_graphemes  # see above
+
+    return iter_graphemes(text)
+
+
+def _cluster_width(cluster: str) -> int:
+    if _PLAIN.fullmatch(cluster):
+        return 1 + (cluster >= _FIRST_WIDE)
+    from wcwidth import wcswidth  # see above
+
+    return max(0, wcswidth(cluster))
+
+
+def cut(text: str, room: int) -> str:
+    """At most ``room`` columns; what was cut off shows as an ellipsis."""
+    if width(text) <= room:
+        return text
+    kept, used = [], 1
+    for cluster in clusters(text):
+        used += _cluster_width(cluster)
+        if used > room:
+            break
+        kept.append(cluster)
+    return "".join(kept) + ELLIPSIS if room > 0 else ""
+
+
+def wrap(text: str, room: int | None) -> list[str]:
+    """Lines of at most ``room`` columns (None: no limit), broken at words; a path or an address stays whole."""
+    lines = text.split("\n")
+    if room is None:
+        return lines
+    return [part for line in lines for part in ([line] if width(line) <= room else _filled(line, max(room, 2)))]
+
+
+def hang(text: str, room: int | None) -> str:
+    """Lines that are wrapped, with what follows indented below the words of the first."""
+    told = []
+    for line in text.split("\n"):
+        lead = re.match(r" *(?:- |why: |fix: )?", line)
+        indent = " " * (len(lead[0]) if lead else 0)
+        first, *rest = wrap(line[len(indent) :], None if room is None else room - len(indent))
+        told += [line[: len(indent)] + first, *(indent + part for part in rest)]
+    return "\n".join(told)
+
+
+def _filled(line: str, room: int) -> list[str]:
+    lines: list[str] = []
+    now = ""
+    for gap, word in _words(line, room):
+        if now and width(now + gap + word) <= room:
+            now += gap + word
+            continue
+        if now:
+            lines.append(now)
+        now = word
+        if width(word) > room and not _whole(word):
+            *full, now = _broken(word, room)
+            lines += full
+    return [*lines, now]
+
+
+def _words(line: str, room: int) -> Iterable[tuple[str, str]]:
+    """What may stand at the end of a line, each with what goes before it: a command to be pasted is one, if it fits."""
+    start = 0
+    for command in _COMMAND.finditer(line):
+        if width(command[0]) > room:
+            continue
+        yield from _single_words(line[start : command.start()])
+        yield " ", command[0]
+        start = command.end()
+    yield from _single_words(line[start:])
+
+
+def _single_words(text: str) -> Iterable[tuple[str, str]]:
+    for number, word in enumerate(text.split(" ")):
+        gap = " " if number else ""
+        if not word:
+            continue
+        if word.isascii():
+            yield gap, word
+            continue
+        for part in _breakable(word):
+            yield gap, part
+            gap = ""
+
+
+def _breakable(word: str) -> Iterable[str]:
+    """Wide characters may be parted from each other, but none begins a line that closes a sentence or a bracket."""
+    part = ""
+    for cluster in clusters(word):
+        wide = _cluster_width(cluster) == 2
+        if part and cluster not in _NOT_FIRST and (wide or part[-1] >= _FIRST_WIDE):
+            yield part
+            part = ""
+        part += cluster
+    yield part
+
+
+def _whole(word: str) -> bool:
+    return word.startswith(("/", "~/", "./")) or "://" in word
+
+
+def _broken(word: str, room: int) -> list[str]:
+    lines, now = [], ""
+    for cluster in clusters(word):
+        if now and width(now) + _cluster_width(cluster) > room:
+            lines.append(now)
+            now = ""
+        now += cluster
+    return [*lines, now]
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], room: int | None, *, headed: bool
+) -> tuple[list[int], list[int]]:
+    """Which columns are shown (their numbers) and how wide each is, so that a line fits into ``room`` (None: no limit).
+
+    Texts shrink first, the widest first, down to a third of the room; then everything that is wider than its heading
+    by much; then columns go, the least telling first. The first one stays.
+    """
+    heads = [width(name) if headed else 0 for name in columns]
+    widths = [max([heads[i], *(width(row[i]) for row in rows)]) for i in range(len(columns))]
+    shown = list(range(len(columns)))
+    if room is None:
+        return shown, widths
+    _shrink(widths, [i for i in shown if columns[i] in _TEXTS], [max(16, head) for head in heads], room)
+    _shrink(widths, shown[1:], [max(10, head) for head in heads], room)
+    while len(shown) > 1 and _total(widths, shown) > room:
+        shown.remove(_next_to_go(columns, shown))
+    widths[0] = min(widths[0], room)
+    return shown, widths
+
+
+def _shrink(widths: list[int], which: Sequence[int], floor: Sequence[int], room: int) -> None:
+    """Take what is too much from the widest of these columns, again and again, down to the floor."""
+    excess = _total(widths, range(len(widths))) - room
+    while excess > 0:
+        able = [i for i in which if widths[i] > floor[i]]
+        if not able:
+            return
+        widest = max(able, key=widths.__getitem__)
+        rivals = [widths[i] for i in able if i != widest]
+        step = min(excess, widths[widest] - max([floor[widest], *(one - 1 for one in rivals)]))
+        widths[widest] -= max(step, 1)
+        excess -= max(step, 1)
+
+
+def _next_to_go(columns: Sequence[str], shown: Sequence[int]) -> int:
+    named = [i for name in _FIRST_TO_GO for i in shown[1:] if columns[i] == name]
+    return named[0] if named else shown[-1]
+
+
+def _total(widths: Sequence[int], shown: Iterable[int]) -> int:
+    told = [widths[i] for i in shown]
+    return sum(told) + GAP * (len(told) - 1)
