@@ -7,7 +7,12 @@ import pty
 import signal
 import threading
 from contextlib import suppress
+from typing import Any
 
+import pytest
+
+from contenthubd.control import wire
+from contenthubd.ctl import words
 from contenthubd.ctl.failure import FAILED, INTERRUPTED, OK, TIMED_OUT, UNREACHABLE
 from contenthubd.domain.task import TaskState
 from tests.control.conftest import Door, ended, line_with, until
@@ -58,6 +63,35 @@ async def test_a_batch_ends_with_a_table(door: Door) -> None:
     assert "/published/tea/index.md" in result.out
     assert "waiting for review" in result.out
     assert "2 of 3 completed, 1 published." in result.err
+
+
+@pytest.mark.parametrize(("state", "code"), [("failed", FAILED), ("unknown", FAILED), ("published", OK)])
+async def test_a_wait_ends_as_the_publication_ended(door: Door, state: str, code: int) -> None:
+    task_id = await door.submitted()
+    door.app.finish(task_id, "On tea", None)
+    one = wire.PublicationView(
+        id=task_id, target="directory", state=state, error="The disk is full.", tries=3, next_step="Free some space.",
+        published_at="2026-01-31T07:00:00Z" if state == "published" else None, location="/tea",
+    )  # fmt: skip
+    door.app.move(task_id, TaskState.COMPLETED, content_state="approved", publications=[one])
+    for command in (("task", "wait", task_id), ("task", "status", task_id)):
+        told = await door.ctl(*command)
+        assert told.code == (code if command[1] == "wait" else OK)
+        assert ("The disk is full." in told.out, "Free some space." in told.out) == (state != "published",) * 2
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        ({"state": "failed", "retry_count": 4, "attempt": 4}, "tried 4 times (3 retries)"),
+        ({"state": "failed", "retry_count": 1, "attempt": 1}, "tried 1 time (0 retries)"),
+        ({"state": "running", "retry_count": 3, "attempt": 4}, "try 4 of 4"),
+        ({"state": "retrying", "retry_count": 2, "attempt": 3}, "try 3 of 4 is next, 3 attempts in all"),
+        ({"state": "pending", "retry_count": 0, "attempt": 0}, "not tried yet, at most 4 times"),
+    ],
+)
+def test_tries_never_exceed_what_is_possible(task: dict[str, Any], text: str) -> None:
+    assert words.tries({**task, "max_retries": 3}) == text
 
 
 async def test_wait_for_the_last_batch(door: Door) -> None:
