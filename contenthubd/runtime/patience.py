@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
 import anyio
+import anyio.lowlevel
 import structlog
 
 from contenthubd.domain.errors import ContentHubError, DatabaseRefused, DatabaseUnavailable
@@ -32,11 +33,13 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
     except DatabaseRefused:
         raise
     except DatabaseUnavailable as fault:
-        log.warning("database_awaited", error=str(fault))
+        cause = str(fault)
     waiting = _Waiting(call)
     async with anyio.create_task_group() as group:
-        group.start_soon(waiting.try_again, group.cancel_scope)
         group.start_soon(waiting.listen, group.cancel_scope)
+        await anyio.lowlevel.checkpoint()  # signals are heard from here on, so whoever reads the line may stop us
+        log.warning("database_awaited", error=cause)
+        group.start_soon(waiting.try_again, group.cancel_scope)
     if waiting.fault is not None:
         raise waiting.fault
     if not waiting.answers:
