@@ -205,6 +205,51 @@ async def test_every_error_is_a_problem(
     assert not door.app.task_views, "nothing was stored"
 
 
+NUL = "a\0b"
+HUGE = 2**63
+FIRST, LAST = "0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"
+UNSTORABLE_QUERIES = [
+    *(f"/v1/tasks?{query}" for query in ("account=a%00b", "batch=a%00b", f"since={FIRST}", f"since={LAST}")),
+    *(f"/v1/{noun}/a%00b" for noun in ("tasks", "contents", "accounts", "schedules")),
+    f"/v1/tasks?limit={HUGE}",
+    f"/v1/contents?since={LAST}",
+    f"/v1/preview?cron=*&count={HUGE}",
+    "/v1/accounts/" + "a" * 300,
+    "/v1/wait?id=a%00b",
+    "/v1/stats?since_seconds=1e308",
+    "/v1/stats?since_seconds=nan",
+]
+UNSTORABLE_FIELDS: list[tuple[str, object]] = [
+    *((field, NUL) for field in ("requirements", "tone", "category", "idempotency_key")),
+    ("keywords", [NUL]),
+    ("idempotency_key", "k" * 100_000),
+    ("priority", HUGE),
+    ("min_chars", -HUGE - 1),
+    ("max_retries", 10**40),
+    ("timeout_seconds", 1e308),
+]
+UNSTORABLE_TEXTS = [("title", NUL), ("tone", NUL), ("requirements", "x" * 5_000_000), ("audience", "x" * 5_000_000)]
+UNSTORABLE: list[tuple[str, str, object]] = [
+    *(("GET", path, None) for path in UNSTORABLE_QUERIES),
+    *(
+        ("POST", "/v1/tasks", {"account": "studio", "requests": [{"topic": "Tea", field: value}]})
+        for field, value in UNSTORABLE_FIELDS
+    ),
+    *(("POST", "/v1/accounts", {"name": "other", field: value}) for field, value in UNSTORABLE_TEXTS),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), UNSTORABLE)
+async def test_a_value_that_cannot_be_stored_is_refused(door: Door, method: str, path: str, body: object) -> None:
+    sent = None if body is None else json.dumps(body).encode()
+    status, headers, problem = await door.request(method, path, sent)
+    assert status == 422, problem
+    assert headers["Content-Type"].partition(";")[0] == "application/problem+json"
+    assert problem["code"] == "invalid_input"
+    assert not door.app.task_views, "nothing was stored"
+    assert (await door.request("GET", "/v1/version"))[0] == 200, "the door still answers"
+
+
 async def test_a_problem_names_the_place(door: Door) -> None:
     _, _, malformed = await door.request("POST", "/v1/tasks", b'{"account": "studio",\n "requests": [}')
     assert "line 2, byte 15" in malformed["detail"]
