@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from contenthubd.domain.request import MOST_RETRIES
 from contenthubd.domain.task import Mode
 
-Retries = Annotated[int, Meta(ge=0, le=100)]
+Retries = Annotated[int, Meta(ge=0, le=MOST_RETRIES)]
 Span = Annotated[float, Meta(ge=0.01, le=604_800, extra={"unit": "seconds"})]  # never zero: nothing could be done in it
 Pause = Annotated[float, Meta(ge=0, le=604_800, extra={"unit": "seconds"})]  # zero is meant: at once
 Lease = Annotated[float, Meta(ge=0.5, le=3600, extra={"unit": "seconds"})]

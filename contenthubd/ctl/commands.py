@@ -139,7 +139,7 @@ def _wishes(parser: Parser) -> None:
         "--max-retries",
         type=int,
         metavar="N",
-        help="tries after the first, 0 to 20 (default: [tasks] max_retries of the configuration)",
+        help="tries after the first, 0 to 100 (default: [tasks] max_retries of the configuration)",
     )
     parser.add_argument(
         "--timeout-seconds",

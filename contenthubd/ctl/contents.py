@@ -13,7 +13,7 @@ from contenthubd.ctl.output import Output, printable, short
 from contenthubd.ctl.times import When, instant
 from contenthubd.ctl.words import publication, stuck, unpublished, why
 
-COLUMNS = ("ID", "STATE", "ACCOUNT", "CREATED", "TITLE", "WHY")
+COLUMNS = ("ID", "STATE", "ACCOUNT", "CREATED", "TITLE", "RESULT")
 MORE = ("CHARS", "TASK", "BATCH", "LOCATION")
 
 

@@ -99,7 +99,7 @@ def _fault(one: dict[str, Any]) -> str:
 def _facts(told: dict[str, Any], under: str = "") -> Iterable[str]:
     """One line for each fact; what is not there is left out."""
     for name, value in told.items():
-        label = f"{under}{name.replace('_', ' ')}"
+        label = under + name.replace("_", " ").removeprefix(under)
         if isinstance(value, dict):
             yield from _facts(value, f"{label} ")
         elif isinstance(value, list):

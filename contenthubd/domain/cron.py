@@ -44,7 +44,7 @@ class Cron:
         try:
             first = next(self.after(_ANY_TIME), None)
         except _REFUSED as fault:
-            raise _refused(expression, _why(fault)) from None
+            raise _refused(expression, _no_such_day(self.expression) or _why(fault)) from None
         if first is None:
             raise _refused(expression, "It never matches a date.")
 
@@ -106,6 +106,17 @@ def _why(fault: Exception) -> str:
     if field not in _RANGES:
         return f"{fault}." if str(fault) else "A field cannot be read."
     return f"The {field.replace('-', ' ')} cannot be read; it goes from {_RANGES[field]}."
+
+
+def _no_such_day(expression: str) -> str:
+    """What is wrong if only the day and the month together cannot be: the library blames the day alone."""
+    minute, hour, day, month, weekday = expression.split()
+    for fields in ((minute, hour, day, "*", weekday), (minute, hour, "1", month, weekday)):
+        try:
+            CronSim(" ".join(fields), _ANY_TIME)
+        except _REFUSED:
+            return ""
+    return f"It never matches a date: no month of {month!r} has the day {day!r}."
 
 
 def _refused(expression: str, why: str) -> InvalidInput:

@@ -51,9 +51,9 @@ HINTS: Final[dict[ErrorKind, str]] = {
     "logs/app.exceptions.log there.",
     ErrorKind.API_KEYS_MISSING: "Put LLM_API_KEY, LLM_BASE_URL, TAVILY_API_KEY and ARK_API_KEY into the file named by "
     "[creator] env_file.",
-    ErrorKind.WORKER_GONE: "The creator's worker ended; it is started again by itself. If it keeps ending, look at "
-    "logs/ in [creator] workdir.",
-    ErrorKind.WORKER_DEAF: "The creator's worker lives but takes no work; it is restarted by itself.",
+    ErrorKind.WORKER_GONE: "contenthubd starts the creator's worker again by itself. If this repeats, look at logs/ in "
+    "[creator] workdir.",
+    ErrorKind.WORKER_DEAF: "contenthubd restarts the creator's worker by itself.",
     ErrorKind.CREATOR_REDIS_DOWN: 'Start the Redis named by [creator] redis_url, or set on_redis_down = "sync".',
 }
 

@@ -18,6 +18,7 @@ from contenthubd.domain.task import Mode
 MAX_TOPIC_CHARS: Final = 500
 MAX_ARGUMENT_BYTES: Final = 131_071
 MAX_KEYWORDS: Final = 20
+MOST_RETRIES: Final = 100
 MAX_IDEMPOTENCY_KEY_CHARS: Final = 200
 DEFAULT_MIN_CHARS: Final = 800
 DEFAULT_MAX_CHARS: Final = 3000
@@ -146,8 +147,8 @@ def _number_faults(request: Request) -> list[str]:
             f"The length {request.min_chars} to {request.max_chars} characters is not possible: "
             "1 ≤ minimum ≤ maximum ≤ 100,000."
         )
-    if request.max_retries is not None and not 0 <= request.max_retries <= 20:
-        faults.append(f"The number of retries {request.max_retries} is not between 0 and 20.")
+    if request.max_retries is not None and not 0 <= request.max_retries <= MOST_RETRIES:
+        faults.append(f"The number of retries {request.max_retries} is not between 0 and {MOST_RETRIES}.")
     if request.timeout_seconds is not None and not 1 <= request.timeout_seconds <= 86_400:
         faults.append(f"The timeout of {request.timeout_seconds:g} seconds is not between 1 and 86,400.")
     return faults

@@ -152,7 +152,7 @@ async def test_the_daemon_itself(door: Door) -> None:
     healthy = await door.ctl("health", "--exit-status", env={"TZ": "Asia/Shanghai"})
     assert healthy.code == OK
     facts = [line.strip() for line in healthy.out.splitlines()]
-    for fact in ("since: 2026-01-31 15:00:00+08:00", "why: Redis is away.", "degraded: no", "worker worker id: w1"):
+    for fact in ("since: 2026-01-31 15:00:00+08:00", "why: Redis is away.", "degraded: no", "worker id: w1"):
         assert fact in facts, "one fact a line"
     door.app.status = "degraded"
     assert (await door.ctl("health")).code == OK

@@ -108,8 +108,8 @@ BAD = [
     (replace(PLAIN, min_chars=0), "The length 0 to 3000 characters is not possible"),
     (replace(PLAIN, min_chars=900, max_chars=899), "The length 900 to 899 characters is not possible"),
     (replace(PLAIN, max_chars=100_001), "The length 800 to 100001 characters is not possible"),
-    (replace(PLAIN, max_retries=-1), "The number of retries -1 is not between 0 and 20."),
-    (replace(PLAIN, max_retries=21), "The number of retries 21 is not between 0 and 20."),
+    (replace(PLAIN, max_retries=-1), "The number of retries -1 is not between 0 and 100."),
+    (replace(PLAIN, max_retries=101), "The number of retries 101 is not between 0 and 100."),
     (replace(PLAIN, timeout_seconds=0), "The timeout of 0 seconds is not between"),
     (replace(PLAIN, timeout_seconds=86_401), "The timeout of 86401 seconds is not between"),
     (replace(PLAIN, timeout_seconds=float("nan")), "The timeout of nan seconds is not between"),
@@ -127,7 +127,7 @@ def test_bad_requests_have_one_fault_that_names_it(request_: Request, fault: str
 
 
 def test_all_faults_are_told_at_once() -> None:
-    faults = check(Request(topic="", priority=0, keywords=[""], requirements="\x00", max_retries=99))
+    faults = check(Request(topic="", priority=0, keywords=[""], requirements="\x00", max_retries=101))
     assert len(faults) == 5
 
 

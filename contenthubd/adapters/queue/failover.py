@@ -27,6 +27,10 @@ from contenthubd.ports.queue import QueueUse, TaskQueue
 STEADY: Final = timedelta(seconds=60)
 FIRST_WAIT: Final = timedelta(seconds=2)  # no less than the time between two checks, so that each sees every change
 LONGEST_WAIT: Final = timedelta(seconds=60)
+_NOT_NEEDED: Final = (
+    "No Redis was reached since the start, so task ids are kept in memory. "
+    "This is not a fault: the tasks are in PostgreSQL."
+)
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -121,7 +125,7 @@ class FailoverQueue:
             return
         relapsed = self._changes > 0 and self._clock.now() - self._use.since < STEADY
         self._wait = min(self._wait * 2, LONGEST_WAIT) if relapsed else FIRST_WAIT
-        why = f"{fault.what} {fault.why}"
+        why = f"{fault.what} {fault.why}" if self._wanted else f"{_NOT_NEEDED} ({fault.why.rstrip('.')})"
         tell = log.warning if self._wanted else log.info
         tell("queue_fell_back", wanted=self._names[0], used=self._names[1], why=why)
         self._change(self._fallback, self._names[1], why)
