@@ -7,6 +7,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from contenthubd.control.ids import short
+from contenthubd.control.peer import Peer
+from contenthubd.desk.contents import ContentDesk
+from contenthubd.desk.search import Search
 from contenthubd.domain.content import ContentEvent, ContentState
 from contenthubd.domain.errors import Conflict, DatabaseUnavailable, FetchFailed, PublishFailed
 from contenthubd.domain.outcome import Picture, Succeeded
@@ -295,3 +299,22 @@ async def test_without_targets_an_approved_content_stays_here(house: House) -> N
     task = await article(alone)
     assert (await alone.content(task)).state == "approved"
     assert await alone.publication(task) is None
+
+
+async def test_an_article_that_was_approved_without_a_pool_gets_out_as_its_next_step_says(house: House) -> None:
+    desk = ContentDesk(house.review, house.views, Search(house.views, house.accounts))
+    task, ann = await article(house, auto_approve=False), Peer(uid=0, gid=0, pid=1, user="ann")
+    tail = short(str((await house.content(task)).id))
+    house.review.targets = ()
+    approved = await desk.approve(tail, peer=ann, reason="")
+    assert (approved.state, approved.publications) == ("approved", [])
+    assert "[publish] auto_add_to_pool was false when it was approved" in approved.next_step
+    house.review.targets = ("shelf",)  # the key is true again, and the daemon was reloaded
+    for command in approved.next_step.rpartition("run: ")[2].split(" && "):
+        program, noun, verb, fragment = command.split()
+        assert (program, noun) == ("contenthubctl", "content")
+        await getattr(desk, verb)(fragment, peer=ann, reason="")
+    assert await states(house, task) == ("approved", "pending")
+    await house.publish_to({"shelf": Shelf()}).tick()
+    assert await states(house, task) == ("published", "published")
+    assert (await desk.content(tail, with_body=False)).next_step == ""
