@@ -29,7 +29,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"contenthubd {__version__}")
     parser.set_defaults(command="run", config=None, state_dir=None, log_level=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for name, help_ in (("run", "run the daemon (default)"), ("config-check", "tell every fault of the configuration")):
+    for name, help_ in (
+        ("run", "run the daemon (default)"),
+        ("config-check", "check the configuration and list every error"),
+    ):
         commands.add_parser(name, help=help_, description=help_, parents=[_common()]).set_defaults(command=name)
     check = commands.choices["config-check"]
     check.add_argument("--connect", action="store_true", help="also connect to the database; nothing is changed there")
@@ -41,7 +44,7 @@ def _common() -> argparse.ArgumentParser:
     """The options that may stand before and after the command; what is not given leaves no trace."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--config", type=Path, metavar="FILE", help="the configuration file to read")
-    common.add_argument("--state-dir", metavar="DIR", help="where everything of ours lives (daemon.state_dir)")
+    common.add_argument("--state-dir", metavar="DIR", help="the directory for all data (daemon.state_dir)")
     common.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (daemon.log_level)")
     return common
 
@@ -52,7 +55,7 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
         "backup": "write all rows and images into one file, while the daemon runs or not",
         "restore": "restore rows and images; stop every daemon first",
         "validate": "check tables, rows and image files for consistency",
-        "upgrade": "bring the tables to the newest version",
+        "upgrade": "upgrade the tables to the newest version",
     }
     made = {
         name: verbs.add_parser(name, help=text, description=text, parents=[_common()]) for name, text in told.items()

@@ -216,7 +216,7 @@ class Daemon:
         try:
             loaded = self._read_again()
         except ContentHubError as fault:
-            log.error("config_refused", error=str(fault), kept="the configuration in force stays")
+            log.error("config_refused", error=str(fault), kept="the present configuration stays in force")
         else:
             self._apply(loaded, parts)
         lifecycle.notify("READY=1")

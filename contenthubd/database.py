@@ -65,7 +65,7 @@ class Commands:
             made = await restore(database, self._images, path, replace=replace, state_id=self._state_id)
         self._say(f"Restored {_counted(made)} from {path}, made at {made.created_at:%Y-%m-%d %H:%M:%S} UTC.")
         if made.schema_version != NEWEST:
-            self._say(f"The tables were brought from version {made.schema_version} to {NEWEST}.")
+            self._say(f"The tables were upgraded from version {made.schema_version} to {NEWEST}.")
         return OK
 
     async def validate(self) -> int:
@@ -99,16 +99,16 @@ class Commands:
         return OK
 
     async def upgrade(self) -> int:
-        """Bring the tables to the newest version."""
+        """Upgrade the tables to the newest version."""
         async with self._opened(create=True) as database:
             before = await version(database)
             needed = await upgrade(database)
         if not needed:
             self._say(f"The tables have version {NEWEST}, the newest. There was nothing to do.")
         elif before is None:
-            self._say(f"The tables were made, at version {NEWEST}.")
+            self._say(f"The tables were created, at version {NEWEST}.")
         else:
-            self._say(f"The tables were brought from version {before} to {NEWEST}.")
+            self._say(f"The tables were upgraded from version {before} to {NEWEST}.")
         return OK
 
     @asynccontextmanager

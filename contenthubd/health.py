@@ -48,15 +48,15 @@ class Health:
         faults: list[wire.HealthFault] = []
         unreachable = await self._database_fault()
         if unreachable:
-            hint = "Work goes on by itself when PostgreSQL is back."
+            hint = "Work resumes automatically when PostgreSQL is back."
             faults.append(wire.HealthFault(part="database", what=unreachable, hint=hint))
         sick = self._parts.base.pause.sick
         if sick is not None:
             faults.append(wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint))
         queue = await self.queue()
         if queue.degraded:
-            what = f"The {queue.kind} queue stands in since {queue.since}. {queue.why}"
-            hint = "Nothing is lost, tasks are in PostgreSQL. Check [queue] redis_url; reconnection is automatic."
+            what = f"The {queue.kind} queue has been used instead of Redis since {queue.since}. {queue.why}"
+            hint = "No task is lost: tasks are in PostgreSQL. Check [queue] redis_url; reconnection is automatic."
             faults.append(wire.HealthFault(part="queue", what=what, hint=hint))
         for loop in self._loops.values():
             if loop.failures and not unreachable:

@@ -142,7 +142,7 @@ def _clear(path: Path) -> None:
         return
     if not stat.S_ISSOCK(found.st_mode):
         raise StateDirectoryError(
-            f"{path} is in the way.", why="It is not a socket, so it is not ours to remove.",
+            f"{path} is in the way.", why="It is not a socket, and contenthubd removes only sockets.",
             fix="Move it away, or set another path with [daemon] socket.",
         )  # fmt: skip
     if _answers(path):

@@ -30,7 +30,7 @@ def listed(args: Namespace, client: Client, output: Output) -> int:
     told = client.get("/v1/accounts")
     output.many(told, told["accounts"], COLUMNS, _row, "name")
     if not told["accounts"]:
-        output.say("There is no account yet. Make one with: contenthubctl account create NAME")
+        output.say("There is no account yet. Create one with: contenthubctl account create NAME")
     return OK
 
 

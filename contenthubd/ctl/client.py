@@ -111,7 +111,7 @@ class Client:
     def _gone(self, why: str) -> Unreachable:
         return Unreachable(
             f"The daemon at {self.path} went away while answering.", why=f"{why}.",
-            fix="See whether it runs: contenthubctl health. What it had accepted is kept.",
+            fix="See whether it runs: contenthubctl health. Tasks that it accepted are kept.",
         )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def _denied(path: str) -> Failure:
         found = os.stat(path)
     except OSError:
         return Failure(
-            what, why="One of the folders above it is closed to you.", exit_code=PERMISSION,
+            what, why="You may not enter one of the folders above it.", exit_code=PERMISSION,
             fix="Run the command as the daemon's user.",
         )  # fmt: skip
     user, group = _names(found.st_uid, found.st_gid)

@@ -227,7 +227,7 @@ def _wait(verbs: Group, name: str) -> None:
 
 
 def _account_create(verbs: Group, name: str) -> None:
-    create = verbs.command(name, "accounts:create", "Make an account: a place you write for, with defaults.",
+    create = verbs.command(name, "accounts:create", "Create an account: a place to write for, with defaults.",
                            ("account create studio",
                             'account create studio --tone friendly --no-auto-approve --if-missing'))  # fmt: skip
     create.add_argument("name", metavar="NAME", help="lowercase letters, digits, '.', '_' and '-'")
@@ -241,7 +241,7 @@ def _account_create(verbs: Group, name: str) -> None:
     create.add_argument("--tone", default="", help="of its articles")
     create.add_argument("--audience", default="", help="who reads them")
     create.add_argument("--requirements", default="", metavar="TEXT", help="instructions for every article")
-    create.add_argument("--if-missing", action="store_true", help="no error if it is there already")
+    create.add_argument("--if-missing", action="store_true", help="no error if it exists already")
 
 
 def _accounts(verbs: Group, name: str) -> None:
@@ -286,7 +286,7 @@ def _database(verbs: Group, name: str) -> None:
                     ("db restore monday.tar.gz", "db restore --replace monday.tar.gz")),
         "validate": ("Check tables, rows and image files for consistency.",
                      ("db validate", "db validate --state-dir /var/lib/contenthubd")),
-        "upgrade": ("Bring the tables to the newest version.",
+        "upgrade": ("Upgrade the tables to the newest version.",
                     ("db upgrade", "db upgrade --config /etc/contenthubd/config.toml")),
     }  # fmt: skip
     parser = verbs.command(name, "database:run", *told[name])

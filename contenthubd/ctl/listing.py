@@ -73,7 +73,7 @@ def chosen(
 def pages(client: Client, path: str, name: str, query: dict[str, Any], limit: int | None) -> dict[str, Any]:
     """Up to ``limit`` items (None: all), page by page, in the shape of one page."""
     if limit is not None and limit < 1:
-        raise Failure(f"The limit {limit} is not possible.", fix="Give at least 1.", exit_code=USAGE)
+        raise Failure(f"Invalid value '{limit}' for --limit.", fix="Give at least 1.", exit_code=USAGE)
     items: list[dict[str, Any]] = []
     after = None
     while True:

@@ -27,7 +27,7 @@ def add(verbs: Group, name: str, wishes: Wishes) -> None:
 
 
 def _create(verbs: Group, wishes: Wishes) -> None:
-    create = verbs.command("create", "schedules:create", "Make a schedule: one topic, again and again, by the clock.",
+    create = verbs.command("create", "schedules:create", "Create a schedule, which submits one topic repeatedly.",
                            ('schedule create daily --account studio --cron "30 7 * * *" --topic "News of {date}"',
                             'schedule create tea --account studio --cron "0 9 * * MON" --topic Tea --overlap',
                             ))  # fmt: skip
@@ -36,7 +36,7 @@ def _create(verbs: Group, wishes: Wishes) -> None:
     create.add_argument("--topic", required=True, help="what to write about; {date} becomes the day, 2026-01-31")
     create.add_argument("--catch-up", choices=CATCH_UP, default="once",
                         help="times missed while no daemon ran: none, the latest, or all (default: once)")  # fmt: skip
-    switch(create, "overlap", "fire while the task before is not finished (default: no)")
+    switch(create, "overlap", "run even while the previous task is not finished (default: no)")
     create.add_argument("--account", required=True, help="the account to write for")
     wishes(create)
 
@@ -70,7 +70,7 @@ def _history(verbs: Group) -> None:
 
 
 def _one(verbs: Group, name: str) -> None:
-    text = {"show": "Show one schedule.", "run": "Fire a schedule now, whatever the clock says."}[name]
+    text = {"show": "Show one schedule.", "run": "Run a schedule now, regardless of its times."}[name]
     one = verbs.command(name, f"schedules:{name}", text, (f"schedule {name} daily", f"schedule {name} daily --json"))
     one.add_argument("name", metavar="NAME", help="the schedule's name")
 

@@ -36,7 +36,7 @@ def listed(args: Namespace, client: Client, output: Output) -> int:
     told = client.get(_PATH, {"account": args.account})
     output.many(told, told["schedules"], COLUMNS, _row, "name")
     if not told["schedules"]:
-        output.say("There is no schedule. Make one with: contenthubctl schedule create NAME")
+        output.say("There is no schedule. Create one with: contenthubctl schedule create NAME")
     return OK
 
 
@@ -86,7 +86,7 @@ def history(args: Namespace, client: Client, output: Output) -> int:
     page = pages(client, f"{_PATH}/{quote(args.name)}/firings", "firings", {}, args.limit)
     output.many(page, page["firings"], FIRING_COLUMNS, _firing, "id")
     if not page["firings"]:
-        output.say("No slot has come yet.")
+        output.say("No run was due yet.")
     elif page["next"]:
         output.say(f"There are more; these are the newest {args.limit}. See more with --limit.")
     return OK

@@ -143,7 +143,7 @@ def _waiting(task: dict[str, Any]) -> str | None:
 
 def _attempt_line(attempt: dict[str, Any]) -> str:
     outcome = attempt["outcome"] or (
-        "given up here, still open at the creator" if attempt["abandoned_at"] else "running"
+        "abandoned here, still open at the creator" if attempt["abandoned_at"] else "running"
     )
     failed = attempt["error_kind"] is not None and attempt["outcome"] != "succeeded"
     parts = (

@@ -115,7 +115,7 @@ class Watch:
         if left is not None and left <= 0:
             raise Failure(
                 f"Not finished after {duration(self.patience.timeout)}.", why="--timeout is over; the work goes on.",
-                fix=f"Come back with: {self.target.command}", exit_code=TIMED_OUT,
+                fix=f"Watch again with: {self.target.command}", exit_code=TIMED_OUT,
             )  # fmt: skip
 
     def _lost(self, failure: Unreachable, lost: float | None, say: Callable[[str], None]) -> float:
@@ -127,8 +127,8 @@ class Watch:
             say(f"{failure.what} Trying again for {self.patience.reconnect:.0f} seconds.")
         if now - lost >= self.patience.reconnect:
             raise Unreachable(
-                f"Lost sight of the work: {failure.what}", why=failure.why,
-                fix=f"The work is kept and goes on when the daemon runs. Come back with: {self.target.command}",
+                f"Lost the connection to the daemon: {failure.what}", why=failure.why,
+                fix=f"The work is kept and goes on when the daemon runs. Watch again with: {self.target.command}",
             ) from None  # fmt: skip
         self._check_time()
         return lost
@@ -149,7 +149,7 @@ def until_done(target: Target, client: Client, output: Output, patience: Patienc
         watch.run()
         tasks = watch.results()
     except KeyboardInterrupt:
-        output.say(f"\nStopped watching; the work goes on. Come back with: {watch.target.command}")
+        output.say(f"\nStopped watching; the work goes on. Watch again with: {watch.target.command}")
         return INTERRUPTED
     if not tasks:
         fix = "List tasks with: contenthubctl task list"

@@ -28,7 +28,9 @@ _LACKING: Final[Mapping[ErrorKind, str]] = {
 _HEALTH: Final = "See: contenthubctl health"
 _STOPPING: Final = WaitingFor(code="stopping", what="the daemon to start again: it is stopping")
 _DATABASE: Final = WaitingFor(
-    code="database", what="PostgreSQL: the daemon's lease is not confirmed", hint=f"Work goes on by itself. {_HEALTH}"
+    code="database",
+    what="PostgreSQL: the daemon's lease is not confirmed",
+    hint=f"Work resumes automatically. {_HEALTH}",
 )
 
 

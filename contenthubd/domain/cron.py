@@ -120,4 +120,4 @@ def _no_such_day(expression: str) -> str:
 
 
 def _refused(expression: str, why: str) -> InvalidInput:
-    return InvalidInput(f"The cron expression {expression[:80]!r} is not possible.", why=why, fix=_LIKE)
+    return InvalidInput(f"{expression[:80]!r} is not a valid cron expression.", why=why, fix=_LIKE)

@@ -144,7 +144,7 @@ def _number_faults(request: Request) -> list[str]:
         faults.append(f"The priority {request.priority} is not between 1 (first) and 10 (last).")
     if not 1 <= request.min_chars <= request.max_chars <= 100_000:
         faults.append(
-            f"The length {request.min_chars} to {request.max_chars} characters is not possible: "
+            f"The length {request.min_chars} to {request.max_chars} characters is not valid: "
             "1 ≤ minimum ≤ maximum ≤ 100,000."
         )
     if request.max_retries is not None and not 0 <= request.max_retries <= MOST_RETRIES:

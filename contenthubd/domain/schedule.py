@@ -122,6 +122,6 @@ def check_repeatable(request: Request) -> None:
     if request.idempotency_key is not None:
         raise InvalidInput(
             "A schedule's request cannot have an idempotency key.",
-            why="Every task after the first would be taken for the first one sent again.",
+            why="Every later task would be treated as a repeat of the first one.",
             fix="Leave the key out: each slot makes one task by itself.",
         )

@@ -257,4 +257,4 @@ class Attempts:
 
 def _failed(task: Task, fault: Exception) -> Failed:
     log.error("attempt_crashed", task_id=str(task.task_id), attempt=task.attempt, exc_info=fault)
-    return Failed(ErrorKind.INTERNAL_ERROR, f"contenthubd itself failed over it: {type(fault).__name__}: {fault}")
+    return Failed(ErrorKind.INTERNAL_ERROR, f"contenthubd hit an internal error: {type(fault).__name__}: {fault}")

@@ -54,7 +54,7 @@ class Schedules:
         check_repeatable(schedule.request)
         await self._submit.check(schedule.account, [schedule.request_at(schedule.due_at)])
         if not await self.store.create(schedule, by):
-            fix = "contenthubctl schedule list shows it; delete it first to make it anew."
+            fix = "contenthubctl schedule list shows it; delete it first to create it again."
             raise Conflict(f"There is a schedule {schedule.name!r} already.", fix=fix)
         log.info("schedule_created", schedule=schedule.name, due_at=schedule.due_at.isoformat())
         self._wake(Stage.SCHEDULE)
@@ -99,7 +99,7 @@ class Schedules:
             raise Conflict(
                 f"The task {decided.task.task_id} of {name!r} is not finished.",
                 why="Tasks of this schedule do not overlap.",
-                fix="Wait for it or cancel it; a schedule made with --overlap does not ask.",
+                fix="Wait for it or cancel it, or create the schedule with --overlap.",
             )
         return decided.task
 

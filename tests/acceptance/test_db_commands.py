@@ -91,7 +91,7 @@ async def test_the_commands_start_and_stop_the_private_server_themselves(state_d
     made, again = await db(state_dir, "upgrade"), await db(state_dir, "upgrade")
     assert (made.code, again.code) == (0, 0)
     assert (made.out, again.out) == (
-        f"The tables were made, at version {NEWEST}.\n",
+        f"The tables were created, at version {NEWEST}.\n",
         f"The tables have version {NEWEST}, the newest. There was nothing to do.\n",
     )
     file = tmp_path / "backup.tar.gz"
@@ -121,7 +121,7 @@ async def test_upgrade_of_the_previous_version_keeps_every_row(previous: Databas
     assert found.code == 0, found.out
     assert "contenthubd db upgrade" in found.out
     upgraded = await db(state_dir, "upgrade", url=previous.url)
-    assert upgraded.out == f"The tables were brought from version 0001 to {NEWEST}.\n"
+    assert upgraded.out == f"The tables were upgraded from version 0001 to {NEWEST}.\n"
     assert await everything(previous, before.columns) == before
     assert (await db(state_dir, "validate", url=previous.url)).code == 0
 

@@ -135,7 +135,7 @@ class TestSync:
         outcome = await creator.generate(task, mark_for(task), MINUTE, started)
         assert isinstance(outcome, Failed), outcome
         assert (outcome.kind, outcome.exit_code) == (ErrorKind.GENERATION_FAILED, 0)
-        assert outcome.cause not in ("", "The creator did not say why.")
+        assert outcome.cause not in ("", "The creator gave no reason.")
 
     async def test_an_article_over_64_kib_that_echoes_the_mark(self, site: Site) -> None:
         creator = site.creator()

@@ -90,7 +90,7 @@ def test_what_is_asked_of_a_certificate(query: str, mode: str, root: str) -> Non
         ("options=-d5", "in the parameter options"),
         ("options=-c", "in the parameter options"),
         ("sslmode", "the parameter sslmode has no value"),
-        ("sslmode=require&sslmode=disable", "stands there twice"),
+        ("sslmode=require&sslmode=disable", "given twice"),
         ("port=5432,5433", "names 1 hosts, but 2 ports"),
         ("port=0", "is not a number from 1 to 65535"),
         ("keepalives_idle=-1", "for the parameter keepalives_idle"),

@@ -62,7 +62,7 @@ async def test_an_idempotency_key_submits_once(door: Door) -> None:
             USAGE,
             "not UTF-8",
         ),
-        (["task", "list", "--limit", "0"], USAGE, "The limit 0 is not possible."),
+        (["task", "list", "--limit", "0"], USAGE, "Invalid value '0' for --limit."),
         (["task", "wait"], USAGE, "Give ids, or --batch"),
         (["content", "show", "abcd1234"], NOT_FOUND, "There is no content"),
     ],

@@ -117,7 +117,7 @@ async def test_a_preview_needs_no_stored_schedule(studio: Studio) -> None:
 
 async def test_by_hand_and_by_the_clock(studio: Studio) -> None:
     await studio.ctl("create", "daily", *DAILY)
-    assert "No slot has come yet." in (await studio.ctl("history", "daily")).err
+    assert "No run was due yet." in (await studio.ctl("history", "daily")).err
     run = await studio.json("run", "daily")
     assert (run["state"], run["topic"], run["created"]) == ("pending", "News of 2026-03-01", True)
     refused = await studio.ctl("run", "daily")

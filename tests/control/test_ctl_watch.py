@@ -139,7 +139,7 @@ async def test_a_daemon_that_stays_away_ends_the_watch(door: Door) -> None:
     await door.close()
     result = await ended(process)
     assert result.code == UNREACHABLE
-    assert "Come back with: contenthubctl task wait" in result.err
+    assert "Watch again with: contenthubctl task wait" in result.err
 
 
 async def test_a_wrong_socket_is_not_waited_for(door: Door) -> None:

@@ -271,7 +271,7 @@ async def test_a_fault_of_ours_over_one_task_charges_it_and_spares_the_daemon(ho
         await broken.attempts.run(task)
     now = await house.now(task)
     assert (now.state, now.error_kind, now.retry_count) == (TaskState.RETRYING, "internal_error", 1)
-    assert now.error == "contenthubd itself failed over it: ZeroDivisionError: a fault of ours"
+    assert now.error == "contenthubd hit an internal error: ZeroDivisionError: a fault of ours"
     [told] = events(logs, "attempt_crashed")
     assert isinstance(told["exc_info"], ZeroDivisionError)
     assert (broken.attempts.held, broken.slots.used) == (frozenset(), 0)

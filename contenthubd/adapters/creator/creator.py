@@ -160,7 +160,7 @@ class CommandCreator:
         cause = cause or await self._status_error(end.creator_task_id)
         return Failed(
             ErrorKind.GENERATION_FAILED,
-            cause or "The creator did not say why.",
+            cause or "The creator gave no reason.",
             ended.exit_code,
             ended.stderr_tail,
             end.creator_task_id,
@@ -328,9 +328,11 @@ def _outcome_of(result: Result, creator_task_id: str) -> Outcome:
     for why in result.unread:
         log.warning("creator_image_unreadable", creator_task_id=creator_task_id, cause=why)
     if result.state is RowState.FAILED:
-        return Failed(ErrorKind.GENERATION_FAILED, "The creator says it failed.", creator_task_id=creator_task_id)
+        return Failed(
+            ErrorKind.GENERATION_FAILED, "The creator reports that the task failed.", creator_task_id=creator_task_id
+        )
     if result.state is not RowState.COMPLETED:
-        return Unknown(f"The creator says the task is {result.state}.")
+        return Unknown(f"The creator reports the state of the task as {result.state}.")
     if not result.article or not result.article.strip():
         cause = "The creator finished without an article."
         return Failed(ErrorKind.ARTICLE_EMPTY, cause, creator_task_id=creator_task_id)

@@ -55,7 +55,7 @@ class Directory:
             if not os.access(folder, os.W_OK | os.X_OK):
                 return Sick(ErrorKind.CREATOR_DIRECTORY, f"{folder} is not writable.")
         if (self.path / ".env").exists():
-            return Sick(ErrorKind.CREATOR_DIRECTORY, f"{self.path} holds a .env file, which the creator would obey.")
+            return Sick(ErrorKind.CREATOR_DIRECTORY, f"{self.path} contains a .env file, which the creator would read.")
         room = os.statvfs(self.data)
         if room.f_bavail * room.f_frsize < _FULL_BELOW:
             return Sick(ErrorKind.CREATOR_DIRECTORY, f"The disk of {self.data} is full.")
@@ -65,7 +65,7 @@ class Directory:
         """Why a command ended without a word: the directory, or else the database."""
         return self.fault() or Sick(
             ErrorKind.DATABASE_MISSING,
-            f"The creator ended without a word; its crash log says: {self._last_crash() or 'nothing'}",
+            f"The creator ended without output; its crash log says: {self._last_crash() or 'nothing'}",
         )
 
     def _last_crash(self) -> str:

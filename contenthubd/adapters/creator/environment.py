@@ -51,7 +51,7 @@ def parse_env_file(text: str, name: str) -> Keys:
         if not found:
             faults.append(f"Line {number} of {name} is not KEY=VALUE.")
         elif found.group(1) in _OURS:
-            faults.append(f"Line {number} of {name} sets {found.group(1)}, which is the daemon's own business.")
+            faults.append(f"Line {number} of {name} sets {found.group(1)}, which the daemon sets itself.")
         else:
             values[found.group(1)] = _unquoted(found.group(2))
     return Keys(values, tuple(faults))

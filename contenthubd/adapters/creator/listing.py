@@ -167,7 +167,7 @@ def _decoded(element: bytes) -> _Row | Unreadable:
     try:
         return _ROW.decode(_HALF.sub(lambda found: found.group(1) or b"\\ufffd", utf8))
     except msgspec.ValidationError as error:
-        return Unreadable(f"the row does not hold what it should: {error}")
+        return Unreadable(f"the row has another form: {error}")
     except msgspec.MsgspecError:
         return _NOT_JSON
 

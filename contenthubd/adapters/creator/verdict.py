@@ -72,7 +72,7 @@ def _unstarted(error: OSError | ValueError, directory: Directory) -> Sick | None
         return None
     if error.errno in _NO_PROGRAM:
         return directory.fault() or Sick(ErrorKind.CREATOR_MISSING, f"The creator cannot be run: {error}.")
-    return Sick(ErrorKind.NO_PROCESS, f"No process can be started just now: {error.strerror}.")
+    return Sick(ErrorKind.NO_PROCESS, f"No process can be started at the moment: {error.strerror}.")
 
 
 def refusal(ended: Ended) -> Failed | None:

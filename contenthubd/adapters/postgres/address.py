@@ -179,7 +179,7 @@ def _parameters(query: str) -> _Given:
         if not equals:
             raise InvalidInput(f"the parameter {name} has no value; write {name}=value.")
         if name in found and name != "host":
-            raise InvalidInput(f"the parameter {name} stands there twice.")
+            raise InvalidInput(f"the parameter {name} is given twice.")
         if value := _decoded(raw, f"the parameter {name}"):
             found.setdefault(name, []).append(value)
     return _Given(found)

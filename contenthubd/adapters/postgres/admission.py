@@ -109,7 +109,7 @@ def _place_faults(server: Any, found: Seen, address: Address) -> list[DatabaseUn
     if server.schema is None:
         return [
             DatabaseRefused(
-                "There is no schema in which the tables could be.",
+                "There is no schema for the tables.",
                 why=f"No schema of search_path ({server.search_path}) exists and may be used by {address.user!r}.",
                 fix=f"CREATE SCHEMA contenthub AUTHORIZATION {user}; "
                 f"ALTER ROLE {user} IN DATABASE {quoted(address.database)} SET search_path = contenthub;",

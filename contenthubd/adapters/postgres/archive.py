@@ -194,7 +194,7 @@ def checked(path: Path, newest: str) -> Manifest:
         differing = sorted(
             name for name in {*sums, *manifest.checksums} if sums.get(name) != manifest.checksums.get(name)
         )
-        raise _damaged(path, f"These parts are not what was written: {', '.join(differing[:5])}.")
+        raise _damaged(path, f"The checksums of these parts do not match: {', '.join(differing[:5])}.")
     return manifest
 
 

@@ -80,6 +80,6 @@ class DatedRows:
                     f"The backup holds a date that has no certain meaning: {found!r} in {self._table}.{name}.",
                     why="It was written in the DateStyle of its server, which may put the day or the month first; "
                     "a backup made by this version is in ISO 8601.",
-                    fix="Make the backup anew with this version of contenthubd, from the database it came from; "
+                    fix="Make a new backup with this version of contenthubd, from the database it came from; "
                     "nothing was changed.",
                 )

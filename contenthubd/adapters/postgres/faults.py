@@ -70,7 +70,7 @@ def initdb_failed(code: int, output: str, data_dir: Path) -> ContentHubError:
 
 def start_failed(data_dir: Path, log: Path, said: str) -> ContentHubError:
     """The server did not come up; ``said`` are its last words."""
-    what, why = f"PostgreSQL did not start on {data_dir}.", f"Its last words: {_quoted(said)}"
+    what, why = f"PostgreSQL did not start on {data_dir}.", f"Its last output: {_quoted(said)}"
     fix = fix_for(said)
     if fix is not None:
         return StateDirectoryError(what, why=why, fix=fix)

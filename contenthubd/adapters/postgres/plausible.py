@@ -45,7 +45,7 @@ DATES: Final = (
     ),
     Invariant(
         "the_past_is_past",
-        "What has happened is not dated in the future.",
+        "No past event is dated in the future.",
         " UNION ALL ".join(_future(table, column) for table, column in _HAPPENED),
     ),
 )

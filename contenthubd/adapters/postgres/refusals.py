@@ -10,7 +10,7 @@ import asyncpg
 from contenthubd.adapters.postgres.address import Address
 from contenthubd.domain.errors import DatabaseRefused, DatabaseUnavailable
 
-AGAIN: Final = "Work goes on by itself when it is back."
+AGAIN: Final = "Work resumes automatically when it is back."
 _POOLER_PARAMETER: Final = "unsupported startup parameter"
 _POOLER_NO_DATABASE: Final = ("no such database", "no such user", "auth failed", "authentication failed")
 

@@ -23,7 +23,12 @@ class Choice:
 
 def memory_alone(capacity: int, clock: Clock) -> Choice:
     """No Redis at all."""
-    return Choice(MemoryQueue(capacity), SoleQueueWatch("memory", clock, "It is configured so."), _nothing, False)
+    return Choice(
+        MemoryQueue(capacity),
+        SoleQueueWatch("memory", clock, "[queue] type or redis_enabled turns Redis off."),
+        _nothing,
+        False,
+    )
 
 
 def redis_first(redis: RedisQueue, capacity: int, clock: Clock, ring: Callable[[], None], *, wanted: bool) -> Choice:

@@ -96,7 +96,7 @@ def _client(url: str, patience: float, socket_timeout: float) -> Any:  # redis-p
         raise InvalidInput(
             "The address in [queue] redis_url cannot be used.",
             why=str(fault).splitlines()[0],
-            fix="Look at what stands behind the question mark.",
+            fix="Check the options after the question mark.",
         ) from None
     return Redis.from_pool(pool)
 
