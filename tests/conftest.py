@@ -1,5 +1,6 @@
 """What every test may ask for: a fresh database, a directory with a short path, a running daemon."""
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -10,12 +11,21 @@ import pytest_asyncio
 
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import bring_to, upgrade
+from tests import prepared_cluster, surroundings
 from tests.postgres_server import TestServer
 from tests.running import RunningDaemon, short_directory
 
 TEMPLATE = "contenthub_template"
 StartDaemon = Callable[..., Awaitable[RunningDaemon]]
 MakeDatabase = Callable[[str | None], Awaitable[Database]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the surroundings hostile, and a folder that all processes of this run share."""
+    surroundings.make_hostile()
+    if prepared_cluster.VARIABLE not in os.environ:
+        folder = os.environ[prepared_cluster.VARIABLE] = str(short_directory())
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 async def _migrated(url: str) -> None:
@@ -64,6 +74,14 @@ async def make_database(postgres: TestServer) -> AsyncIterator[MakeDatabase]:
 
 
 @pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory of the test's own, as pytest's, but every account may pass through it, and nothing is kept."""
+    folder = short_directory()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
 def state_dir() -> Iterator[Path]:
     """A state directory with a path that is short enough for sockets; removed in the end."""
     folder = short_directory()
@@ -79,6 +97,7 @@ async def start_daemon(state_dir: Path) -> AsyncIterator[StartDaemon]:
     async def start(settings: dict[str, dict[str, Any]] | None = None, **behaviour: object) -> RunningDaemon:
         place = state_dir if not started else state_dir.with_name(f"state{len(started)}")
         running = RunningDaemon.simulated(place, settings, **behaviour)
+        running.prepared = True
         started.append(running)
         return await running.start()
 

@@ -14,8 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-from sqlalchemy.engine import make_url
+from tests.plain_connection import connect_to
 
 CHECKOUT = Path(__file__).parent.parent
 _PATIENCE_SECONDS = 120  # only ever spent when the fact never comes
@@ -78,9 +77,7 @@ def user_of(pid: int) -> int:
 
 async def sql(url: str, statement: str) -> Any:
     """The first value that ``statement`` gives."""
-    parts = make_url(url)
-    host = str(parts.query["host"])
-    connection = await asyncpg.connect(host=host, user=parts.username, database=parts.database, ssl=False)
+    connection = await connect_to(url)
     try:
         return await connection.fetchval(statement)
     finally:
@@ -127,6 +124,7 @@ def plain_environment() -> dict[str, str]:
 def script(path: Path, text: str) -> Path:
     """An executable shell script."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o755)
     path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     path.chmod(0o755)
     return path

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
-import asyncpg
 from sqlalchemy.engine import make_url
 
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
+from tests.plain_connection import connect_to
 
 
 class TestServer:
@@ -63,9 +63,7 @@ class TestServer:
         return make_url(self._url).set(database=name).render_as_string(hide_password=False)
 
     async def _execute(self, sql: str) -> None:
-        url = make_url(self._url)
-        host = str(url.query["host"])
-        connection = await asyncpg.connect(host=host, user=url.username, database="postgres", ssl=False)
+        connection = await connect_to(self._url_of("postgres"))
         try:
             await connection.execute(sql)
         finally:

@@ -20,6 +20,8 @@ from typing import Any, Self
 import aiohttp
 import tomli_w
 
+from tests import prepared_cluster
+
 CHECKOUT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 120.0
 """How long a fact may take on the slowest machine; nothing waits that long when all is well."""
@@ -53,6 +55,8 @@ class RunningDaemon:
         self.environ = dict(environ or {})
         self.wrapped_in: list[str] = []
         """A command that sets limits or mounts and then executes what follows it."""
+        self.prepared = False
+        """Whether the private PostgreSQL is a copy of one with all tables; if not, the daemon makes it at its start."""
         self.process: asyncio.subprocess.Process | None = None
         self.log_path = state_dir.with_name(state_dir.name + ".log")
         self._session: aiohttp.ClientSession | None = None
@@ -87,6 +91,7 @@ class RunningDaemon:
     def write_config(self) -> Path:
         """config.toml from the settings; the path."""
         self.state_dir.mkdir(parents=True, exist_ok=True)
+        self.state_dir.chmod(0o711)  # as `short_directory`
         path = self.state_dir / "config.toml"
         merged = {**self.settings, "daemon": {"state_dir": str(self.state_dir), **self.settings.get("daemon", {})}}
         path.write_text(tomli_w.dumps(merged), encoding="utf-8")
@@ -94,12 +99,11 @@ class RunningDaemon:
 
     async def start(self, *, ready: bool = True) -> Self:
         """Start the process; wait until its door answers."""
-        environ = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("CONTENTHUBD_", "CREATOR_", "ASYNC_", "REDIS_", "TASK_QUEUE"))
-        }
+        environ = inherited_environment()
         path = self.write_config()
+        data_dir = self.state_dir / "postgres"
+        if self.prepared and not data_dir.exists() and not self.settings.get("database", {}).get("url"):
+            await asyncio.to_thread(prepared_cluster.copy_to, data_dir)
         with self.log_path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.wrapped_in, sys.executable, "-m", "contenthubd", "--config", str(path),
@@ -220,6 +224,22 @@ class RunningDaemon:
             return told
 
 
+def inherited_environment() -> dict[str, str]:
+    """Our environment without what configures a daemon on purpose; everything else must not matter to it."""
+    meant = ("CONTENTHUBD_", "CREATOR_", "ASYNC_", "REDIS_", "TASK_QUEUE")
+    places = ("NOTIFY_SOCKET", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "DATABASE_URL")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(meant) and name not in places and not name.lower().endswith("_proxy")
+    }
+
+
 def short_directory() -> Path:
-    """A new directory with a path short enough for Unix sockets; the caller removes it."""
-    return Path(tempfile.mkdtemp(prefix="chd-"))
+    """A new directory that others may only pass through, its path short enough for sockets; the caller removes it.
+
+    Where root may not use namespaces, PostgreSQL runs as another account and must get to its files.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="chd-"))
+    folder.chmod(0o711)
+    return folder

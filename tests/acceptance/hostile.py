@@ -43,7 +43,9 @@ def daemon_on(state_dir: Path, create: str, **tasks: Any) -> RunningDaemon:
         "tasks": {"mode": "sync", "max_retries": 0} | tasks,
         "daemon": {"stop_grace_seconds": 1},
     }
-    return RunningDaemon(state_dir, settings)
+    daemon = RunningDaemon(state_dir, settings)
+    daemon.prepared = True
+    return daemon
 
 
 def pids_in(folder: Path) -> list[int]:

@@ -22,6 +22,7 @@ async def test_a_log_that_cannot_be_written_stops_no_work(state_dir: Path) -> No
 
 async def test_a_reload_asked_for_during_the_start_does_not_end_it(state_dir: Path) -> None:
     daemon = daemon_on(state_dir, GOOD)
+    daemon.prepared = False
     await daemon.start(ready=False)
 
     async def begun() -> bool:

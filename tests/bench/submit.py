@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 from sqlalchemy import Column, DateTime, MetaData, Table, Text, Uuid, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from tests.bench import place
 from tests.bench.table import Line, middle
+from tests.plain_connection import connect_in
 from tests.running import RunningDaemon
 
 ROUNDS = 6
@@ -55,7 +55,7 @@ async def measure(folder: Path) -> list[Line]:
 async def _one_by_one(running: RunningDaemon, address: str) -> tuple[float, float, float]:
     """Medians in ms: ours, asyncpg, SQLAlchemy Core."""
     url = make_url(address)
-    bare = await asyncpg.connect(host=str(url.query["host"]), user=url.username, database=url.database, ssl=False)
+    bare = await connect_in(Path(str(url.query["host"])), url.username, url.database)
     engine = create_async_engine(url.set(drivername="postgresql+asyncpg"))
     await bare.execute("CREATE TABLE bench (id uuid PRIMARY KEY, topic text, at timestamptz)")
 

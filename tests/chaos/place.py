@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 
 from contenthubd.adapters.postgres.embedded import DATABASE, EmbeddedPostgres
 from tests.chaos.proxy import Proxy
+from tests.plain_connection import connect_in
 from tests.real.valkey import Valkey
 from tests.running import RunningDaemon, short_directory
 
@@ -103,10 +104,9 @@ class Postgres:
 
     async def ask(self, sql: str) -> list[asyncpg.Record]:
         """Rows, over a connection of its own; one of AWAY while the server cannot answer."""
-        connection = await asyncpg.connect(
-            host=str(self.socket.parent), user=self.user, database=DATABASE, ssl=False, timeout=ASK_SECONDS,
-            command_timeout=ASK_SECONDS,
-        )  # fmt: skip
+        connection = await connect_in(
+            self.socket.parent, self.user, DATABASE, timeout=ASK_SECONDS, command_timeout=ASK_SECONDS
+        )
         try:
             return list(await connection.fetch(sql))
         finally:

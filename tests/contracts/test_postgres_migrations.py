@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import MIGRATIONS, NEWEST, upgrade, version
@@ -16,6 +14,7 @@ from contenthubd.domain.errors import DatabaseRefused
 from tests.clock import NOON
 from tests.conftest import MakeDatabase
 from tests.contracts.rows import everything, fill
+from tests.plain_connection import connect_to
 from tests.postgres_server import TestServer
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema.sql"
@@ -66,10 +65,7 @@ async def catalog(database: Database) -> dict[str, list[Any]]:
 
 async def run_schema(url: str) -> None:
     """schema.sql, as an administrator would run it."""
-    parts = make_url(url)
-    connection = await asyncpg.connect(
-        host=str(parts.query["host"]), user=parts.username, database=parts.database, ssl=False
-    )
+    connection = await connect_to(url)
     try:
         await connection.execute(SCHEMA.read_text(encoding="utf-8"))
     finally:

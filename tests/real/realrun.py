@@ -16,8 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
+from tests.plain_connection import connect_in
 from tests.real.package import Package
 from tests.real.services import Services
 from tests.real.valkey import Valkey
@@ -164,7 +163,7 @@ class RealRun:
     async def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Ask the daemon's own PostgreSQL."""
         lines = (self.daemon.state_dir / "postgres" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        connection = await asyncpg.connect(host=lines[SOCKET_LINE], user="contenthub", database="contenthub", ssl=False)
+        connection = await connect_in(Path(lines[SOCKET_LINE]), "contenthub", "contenthub")
         try:
             return [dict(row) for row in await connection.fetch(sql, *values)]
         finally:

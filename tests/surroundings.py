@@ -1,0 +1,71 @@
+"""What the machine says during a test run: whatever may differ elsewhere is set to what breaks who relies on it.
+
+A variable that somebody's shell happens to set, a home folder, a time zone, a locale, a umask: a test (or the program)
+that takes one of them without being asked to fails on every machine then, not only on that one.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+NOWHERE: Final = "/nonexistent"
+CACHE: Final = "XDG_CACHE_HOME"
+"""Keeps its meaning, written out: installed packages of the real creator are kept there between runs."""
+HOSTILE: Final = {
+    "HOME": NOWHERE,
+    "XDG_CONFIG_HOME": f"{NOWHERE}/config",
+    "XDG_STATE_HOME": f"{NOWHERE}/state",
+    "XDG_DATA_HOME": f"{NOWHERE}/data",
+    "XDG_RUNTIME_DIR": f"{NOWHERE}/run",
+    "LANG": "xx_XX.KOI8-R",
+    "LANGUAGE": "tlh",
+    "TZ": "Asia/Kathmandu",  # 5:45 from UTC, so a mistake by whole or half hours shows too
+    "PGHOST": f"{NOWHERE}/postgres",
+    "PGPORT": "1",
+    "PGUSER": "somebody",
+    "PGPASSWORD": "wrong",
+    "PGPASSFILE": f"{NOWHERE}/pgpass",
+    "PGDATABASE": "elsewhere",
+    "PGSERVICE": "elsewhere",
+    "PGSSLMODE": "verify-full",
+    "PGSSLROOTCERT": f"{NOWHERE}/root.crt",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGOPTIONS": "-c search_path=elsewhere",
+    "PGTZ": "Asia/Kathmandu",
+    "PGDATESTYLE": "German",
+    "PGDATA": f"{NOWHERE}/data",
+    "REDIS_URL": "redis://127.0.0.1:1/7",
+    "REDIS_HOST": "redis.invalid",
+    "DATABASE_URL": "postgresql://elsewhere.invalid/db",
+    "CREATOR_MODE": "sync",
+    "CONTENTHUBD_CONFIG": f"{NOWHERE}/config.toml",
+    "CONTENTHUBD_SOCKET": f"{NOWHERE}/control.sock",
+    "CONTENTHUBD_STATE_DIR": f"{NOWHERE}/contenthubd",
+    "NOTIFY_SOCKET": f"{NOWHERE}/notify",
+    "STATE_DIRECTORY": f"{NOWHERE}/lib",
+    "RUNTIME_DIRECTORY": f"{NOWHERE}/runtime",
+    "CREDENTIALS_DIRECTORY": f"{NOWHERE}/credentials",
+    "http_proxy": "http://127.0.0.1:1",
+    "https_proxy": "http://127.0.0.1:1",
+    "all_proxy": "http://127.0.0.1:1",
+    "HTTP_PROXY": "http://127.0.0.1:1",
+    "HTTPS_PROXY": "http://127.0.0.1:1",
+    "ALL_PROXY": "http://127.0.0.1:1",
+    "NO_PROXY": "",
+    "no_proxy": "",
+    "NODE_OPTIONS": "--no-such-option",
+    "EDITOR": "false",
+    "PAGER": "false",
+}
+GONE: Final = ("LC_ALL", "LC_CTYPE", "LC_TIME", "LC_NUMERIC", "LC_MESSAGES", "PYTHONPATH", "PYTHONIOENCODING")
+
+
+def make_hostile() -> None:
+    """Change the environment, time zone and umask of this process, and with it of its children; may be done twice."""
+    cache = os.environ.get(CACHE) or str(Path.home() / ".cache")
+    for name in GONE:
+        os.environ.pop(name, None)
+    os.environ.update(HOSTILE | {CACHE: cache})
+    time.tzset()
+    os.umask(0o077)
