@@ -17,6 +17,7 @@ PINS := pyproject.toml constraints.txt
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 # worksteal: a few tests take as long as all others together; whoever is done takes over half of what is left.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+MEASURE := --cov --cov-report=term:skip-covered
 
 .PHONY: help
 help: ## Print this help
@@ -46,7 +47,12 @@ shell: $(RUN_STAMP) ## Open a shell in which contenthubctl finds the daemon of `
 .PHONY: test
 test: $(DEV_STAMP) ## Run every test on a real PostgreSQL and a real Redis-compatible server
 	@$(if $(ARGS),,$(BIN)/python -m tests.real.package >$(VENV)/real-package.log 2>&1 & )\
-	$(PYTEST) $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered) || failed=$$?; wait; exit $${failed:-0}
+	$(PYTEST) $(if $(COVERAGE),$(MEASURE)) $(ARGS) || failed=$$?; wait; exit $${failed:-0}
+
+# Tracing every line costs as much time again, so it has a target of its own.
+.PHONY: coverage
+coverage: ## The same, and measure what of the program the tests run; fail below 90 %
+	@$(MAKE) --no-print-directory test COVERAGE=yes
 
 .PHONY: test-real
 test-real: $(DEV_STAMP) ## Run only the tests on the real content-creator (needs node, npm, a C++ compiler)
