@@ -47,12 +47,7 @@ shell: $(RUN_STAMP) ## Open a shell in which contenthubctl finds the daemon of `
 .PHONY: test
 test: $(DEV_STAMP) ## Run every test on a real PostgreSQL and a real Redis-compatible server
 	@$(if $(ARGS),,$(BIN)/python -m tests.real.package >$(VENV)/real-package.log 2>&1 & )\
-	$(PYTEST) $(if $(COVERAGE),$(MEASURE)) $(ARGS) || failed=$$?; wait; exit $${failed:-0}
-
-# Tracing every line costs as much time again, so it has a target of its own.
-.PHONY: coverage
-coverage: ## The same, and measure what of the program the tests run; fail below 90 %
-	@$(MAKE) --no-print-directory test COVERAGE=yes
+	$(PYTEST) $(if $(ARGS),$(ARGS),$(MEASURE)) || failed=$$?; wait; exit $${failed:-0}
 
 .PHONY: test-real
 test-real: $(DEV_STAMP) ## Run only the tests on the real content-creator (needs node, npm, a C++ compiler)
