@@ -12,7 +12,8 @@ from msgspec import Meta
 NO_NUL: Final = r"^[^\x00]*\Z"
 CURSOR: Final = r"^([0-9]+(-[a-z]*)?)?\Z"
 MAX_NAME_CHARS: Final = 200
-MAX_TEXT_CHARS: Final = 200_000
+MAX_LINE_CHARS: Final = 1_000
+MAX_TEXT_CHARS: Final = 20_000
 MAX_IDS: Final = 1000
 MAX_SECONDS: Final = 36_500 * 86_400
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,8 +22,10 @@ _INT64: Final = 2**63
 
 Name = Annotated[str, Meta(max_length=MAX_NAME_CHARS, pattern=NO_NUL)]
 """A name, a fragment of an id, an idempotency key, a cron expression."""
+Line = Annotated[str, Meta(max_length=MAX_LINE_CHARS, pattern=NO_NUL)]
+"""A title, a tone, a reason: what a person writes in one breath."""
 Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARS, pattern=NO_NUL)]
-"""Prose; the domain says how long each may be."""
+"""Instructions that every task of an account gets; beside them a task's own must still fit into one argument."""
 Cursor = Annotated[str, Meta(max_length=32, pattern=CURSOR)]
 """What a reply gave out (digits, perhaps with a word behind them), or nothing."""
 Whole = Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1)]

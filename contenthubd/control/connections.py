@@ -13,9 +13,11 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
-from contenthubd.control.peer import Peer, peer_of
+from contenthubd.control.peer import Peer, Users, hung_up, peer_of
 from contenthubd.control.problems import (
+    IncompleteRequest,
     RequestTimeout,
     TooManyConnections,
     as_problem,
@@ -68,6 +70,8 @@ class Connections:
         """Connections that were ended for being slow since the start."""
         self.full_at: float | None = None
         """When a connection was last refused, by the loop's clock."""
+        self.users = Users()
+        """The names of those who ask."""
         self._options = options
         self._inside: dict[Visitor, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -163,6 +167,8 @@ class Visitor(web.RequestHandler):
         self._door = door
         self._wire: asyncio.Transport | None = None
         self._inside = False
+        self._sent_all = False
+        self._body: Any = None
         self._begun_at: float | None = None
         self._unread_since: float | None = None
 
@@ -187,6 +193,32 @@ class Visitor(web.RequestHandler):
         if data and self._begun_at is None and not self.busy:
             self._begun_at = self._door.now
         super().data_received(data)
+        if self._messages:
+            self._body = self._messages[-1][1]
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp leaves every such connection to be closed
+        """A client that only stopped sending gets its answers; True keeps the connection open for them."""
+        if not self._inside or self._wire is None or self._parser is None or self._gone():
+            return False
+        self._sent_all = True
+        try:
+            self._parser.feed_eof()
+        except HttpProcessingError as fault:  # the body of its last request is not complete
+            self._body.set_exception(fault)
+        if not self._idle:
+            return True
+        if self._begun_at is not None:
+            self._wire.write(raw_problem(IncompleteRequest("The connection was closed in the middle of a request.")))
+        return False
+
+    @property
+    def _idle(self) -> bool:
+        """Whether aiohttp waits for the next request."""
+        return self._waiter is not None and not self._messages
+
+    def _gone(self) -> bool:
+        """Whether the client reads no answer any more."""
+        return self._wire is None or hung_up(self._wire.get_extra_info("socket"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give the place back."""
@@ -201,8 +233,11 @@ class Visitor(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Every refusal leaves as a problem, whoever made it."""
+        told = as_problem(request, resp)
+        if self._sent_all and not self._messages and not told.prepared:
+            told.force_close()
         try:
-            return await super().finish_response(request, as_problem(request, resp), start_time)
+            return await super().finish_response(request, told, start_time)
         finally:
             self.busy, self.since, self._begun_at = False, self._door.now, None
 
@@ -216,10 +251,19 @@ class Visitor(web.RequestHandler):
         told.force_close()
         return told
 
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """A body that cannot be read to its end has been answered; everything else is a defect, told once."""
+        fault = kw.get("exc_info")
+        if not isinstance(fault, web.RequestPayloadError | HttpProcessingError | ConnectionError):
+            log.error("connection_failed", peer=self.peer.by if self.peer else "", exc_info=fault)
+
     def slow(self, now: float) -> str:
         """End it if its time is over; why, or nothing."""
         wire, limits = self._wire, self._door.limits
         if wire is None:
+            return ""
+        if self._sent_all and (self._idle or self._gone()):
+            self.abort()
             return ""
         if wire.get_write_buffer_size() or wire.is_closing():
             self._unread_since = now if self._unread_since is None else self._unread_since

@@ -11,8 +11,9 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from contenthubd.control import bounds, wire, wire_schedules
-from contenthubd.control.connections import Connections
+from contenthubd.control.connections import Connections, Visitor
 from contenthubd.control.display import visible
+from contenthubd.control.peer import Peer
 from contenthubd.control.problems import RequestTimeout
 from contenthubd.domain.errors import InvalidInput
 
@@ -89,6 +90,14 @@ def path_name(request: web.Request, part: str) -> str:
         return msgspec.convert(request.match_info[part], bounds.Name)
     except msgspec.ValidationError as error:
         raise _invalid(f"{error} - at `$.{part}`", wire.Refusing) from None
+
+
+async def asking(request: web.Request) -> Peer:
+    """Who sends this request, as the kernel said it when the connection was made."""
+    visitor = request.protocol
+    if not isinstance(visitor, Visitor) or visitor.peer is None:
+        raise TypeError("A request of the control socket comes from a connection with credentials.")
+    return await request.app[CONNECTIONS].users.named(visitor.peer)
 
 
 async def _read(request: web.Request) -> bytes:

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
+from aiohttp.http_exceptions import ContentLengthError, TransferEncodingError
 
 from contenthubd.control import wire
 from contenthubd.control.display import visible
@@ -21,6 +22,9 @@ PROBLEM_TYPE: Final = "application/problem+json"
 MAX_FAULTS: Final = 1000
 """One body can hold millions of faults; nobody reads more of them than these."""
 _SHOWN_CHARS: Final = 200
+_INSIDE_BODY: Final = "Span callback error"
+"""What the parser calls a body it could not decode."""
+_BAD_BODY: Final = "The body is not encoded as its headers say."
 _ENCODE: Final = msgspec.json.Encoder().encode
 _CODES: Final = {404: "unknown_route", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_encoding"}
 
@@ -30,6 +34,13 @@ class RequestTimeout(ContentHubError):
 
     code = "request_timeout"
     http_status = 408
+
+
+class IncompleteRequest(ContentHubError):
+    """A client that stopped sending before its request was complete."""
+
+    code = "bad_request"
+    http_status = 400
 
 
 class TooManyConnections(ContentHubError):
@@ -56,8 +67,8 @@ def raw_problem(error: ContentHubError) -> bytes:
 
 def protocol_problem(status: int, message: str) -> web.Response:
     """What could not be read as HTTP; the connection is closed after it."""
-    first = (message.strip().splitlines() or ["bad request"])[0].rstrip(":")
-    why = visible(first[:_SHOWN_CHARS]) + "."
+    first = (message.strip().splitlines() or ["bad request"])[0].rstrip(":. ")
+    why = _BAD_BODY if first.startswith(_INSIDE_BODY) else visible(first[:_SHOWN_CHARS]) + "."
     refused = _response(_told(status, "bad_request", "The request could not be read as HTTP/1.1.", why))
     refused.force_close()
     return refused
@@ -105,7 +116,7 @@ async def errors_as_problems(request: web.Request, handler: Handler) -> web.Stre
     except web.HTTPException as refusal:
         return as_problem(request, refusal)
     except (web.RequestPayloadError, HttpProcessingError) as fault:
-        return _unreadable_body(fault)
+        return _unreadable_body(request, fault)
     except (ConnectionError, asyncio.IncompleteReadError):  # the client is gone: nobody reads this
         return protocol_problem(400, "The connection was closed before the end of the request")
     except Exception as fault:  # noqa: BLE001 - one request must not be answered with silence; told with its traceback
@@ -119,9 +130,14 @@ def failed(request: web.BaseRequest, fault: BaseException) -> web.Response:
     return internal_problem(fault)
 
 
-def _unreadable_body(fault: Exception) -> web.Response:
-    message = fault.message if isinstance(fault, HttpProcessingError) else str(fault)
-    refused = protocol_problem(400, message or "The body ended early or is not encoded as its headers say")
+def _unreadable_body(request: web.Request, fault: Exception) -> web.Response:
+    encoding = request.headers.get("Content-Encoding", "")
+    if isinstance(fault, ContentLengthError | TransferEncodingError) or not encoding:
+        why = "It ended early, or its framing is wrong."
+    else:
+        why = f"It is not encoded as the header Content-Encoding says: {visible(encoding[:_SHOWN_CHARS])}."
+    refused = _response(_told(400, "bad_request", "The body of the request could not be read.", why))
+    refused.force_close()
     return refused
 
 

@@ -7,8 +7,8 @@ from aiohttp import web
 
 from contenthubd.control import routes_schedules, wire
 from contenthubd.control.door_health import with_door
-from contenthubd.control.messages import CONNECTIONS, body, optional_body, path_name, query, reply
-from contenthubd.control.peer import Peer, peer_of
+from contenthubd.control.messages import CONNECTIONS, asking, body, optional_body, path_name, query, reply
+from contenthubd.control.peer import Peer
 from contenthubd.control.wire_queue import QueueStatus
 
 
@@ -106,10 +106,6 @@ def _app(request: web.Request) -> Application:
     return request.app[APPLICATION]
 
 
-def _peer(request: web.Request) -> Peer:
-    return peer_of(request.get_extra_info("socket"))
-
-
 def _fragment(request: web.Request) -> str:
     return path_name(request, "fragment")
 
@@ -120,7 +116,7 @@ def _fragment(request: web.Request) -> str:
 async def submit(request: web.Request) -> web.Response:
     """POST /v1/tasks."""
     order = await body(request, wire.SubmitRequest)
-    submitted = await _app(request).tasks.submit(order, peer=_peer(request))
+    submitted = await _app(request).tasks.submit(order, peer=await asking(request))
     return reply(submitted, 200 if order.dry_run else 201)
 
 
@@ -143,12 +139,12 @@ async def wait(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """POST /v1/tasks/{fragment}/cancel."""
-    return reply(await _app(request).tasks.cancel(_fragment(request), peer=_peer(request)))
+    return reply(await _app(request).tasks.cancel(_fragment(request), peer=await asking(request)))
 
 
 async def retry(request: web.Request) -> web.Response:
     """POST /v1/tasks/{fragment}/retry."""
-    return reply(await _app(request).tasks.retry(_fragment(request), peer=_peer(request)))
+    return reply(await _app(request).tasks.retry(_fragment(request), peer=await asking(request)))
 
 
 async def stats(request: web.Request) -> web.Response:
@@ -175,13 +171,17 @@ async def show_content(request: web.Request) -> web.Response:
 async def approve(request: web.Request) -> web.Response:
     """POST /v1/contents/{fragment}/approve."""
     decision = await optional_body(request, wire.Decision)
-    return reply(await _app(request).contents.approve(_fragment(request), peer=_peer(request), reason=decision.reason))
+    return reply(
+        await _app(request).contents.approve(_fragment(request), peer=await asking(request), reason=decision.reason)
+    )
 
 
 async def reject(request: web.Request) -> web.Response:
     """POST /v1/contents/{fragment}/reject."""
     decision = await optional_body(request, wire.Decision)
-    return reply(await _app(request).contents.reject(_fragment(request), peer=_peer(request), reason=decision.reason))
+    return reply(
+        await _app(request).contents.reject(_fragment(request), peer=await asking(request), reason=decision.reason)
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ accounts
@@ -190,7 +190,7 @@ async def reject(request: web.Request) -> web.Response:
 async def create_account(request: web.Request) -> web.Response:
     """POST /v1/accounts."""
     wanted = await body(request, wire.NewAccount)
-    return reply(await _app(request).accounts.create_account(wanted, peer=_peer(request)), 201)
+    return reply(await _app(request).accounts.create_account(wanted, peer=await asking(request)), 201)
 
 
 async def list_accounts(request: web.Request) -> web.Response:

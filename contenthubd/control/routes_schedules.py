@@ -5,8 +5,8 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from contenthubd.control import wire, wire_schedules
-from contenthubd.control.messages import body, path_name, query, reply
-from contenthubd.control.peer import Peer, peer_of
+from contenthubd.control.messages import asking, body, path_name, query, reply
+from contenthubd.control.peer import Peer
 
 
 class Schedules(Protocol):
@@ -41,10 +41,6 @@ def _desk(request: web.Request) -> Schedules:
     return request.app[SCHEDULES]
 
 
-def _peer(request: web.Request) -> Peer:
-    return peer_of(request.get_extra_info("socket"))
-
-
 def _name(request: web.Request) -> str:
     return path_name(request, "name")
 
@@ -52,7 +48,7 @@ def _name(request: web.Request) -> str:
 async def create(request: web.Request) -> web.Response:
     """POST /v1/schedules."""
     wanted = await body(request, wire_schedules.NewSchedule)
-    return reply(await _desk(request).create_schedule(wanted, peer=_peer(request)), 201)
+    return reply(await _desk(request).create_schedule(wanted, peer=await asking(request)), 201)
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -68,22 +64,22 @@ async def show(request: web.Request) -> web.Response:
 
 async def pause(request: web.Request) -> web.Response:
     """POST /v1/schedules/{name}/pause."""
-    return reply(await _desk(request).steer_schedule(_name(request), "pause", peer=_peer(request)))
+    return reply(await _desk(request).steer_schedule(_name(request), "pause", peer=await asking(request)))
 
 
 async def resume(request: web.Request) -> web.Response:
     """POST /v1/schedules/{name}/resume."""
-    return reply(await _desk(request).steer_schedule(_name(request), "resume", peer=_peer(request)))
+    return reply(await _desk(request).steer_schedule(_name(request), "resume", peer=await asking(request)))
 
 
 async def delete(request: web.Request) -> web.Response:
     """POST /v1/schedules/{name}/delete."""
-    return reply(await _desk(request).steer_schedule(_name(request), "delete", peer=_peer(request)))
+    return reply(await _desk(request).steer_schedule(_name(request), "delete", peer=await asking(request)))
 
 
 async def run(request: web.Request) -> web.Response:
     """POST /v1/schedules/{name}/run."""
-    return reply(await _desk(request).run_schedule(_name(request), peer=_peer(request)), 201)
+    return reply(await _desk(request).run_schedule(_name(request), peer=await asking(request)), 201)
 
 
 async def firings(request: web.Request) -> web.Response:

@@ -49,7 +49,7 @@ class ControlServer:
     def __init__(self, application: Application, path: Path, *, group: str = "", limits: Limits | None = None) -> None:
         self._path = path
         self._group = group
-        self._connections = Connections(
+        self.connections = Connections(
             limits or limits_here(), access_log=None, lingering_time=LINGER_SECONDS,
             max_line_size=MAX_LINE_BYTES, max_field_size=MAX_LINE_BYTES,
         )  # fmt: skip
@@ -59,7 +59,7 @@ class ControlServer:
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_busy, errors_as_problems])
         app[APPLICATION] = application
         app[SCHEDULES] = application.schedules
-        app[CONNECTIONS] = self._connections
+        app[CONNECTIONS] = self.connections
         app.add_routes(ROUTES)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
 
@@ -70,14 +70,14 @@ class ControlServer:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         if self._runner.server is not None:
-            self._connections.serve(self._runner.server, loop)
-        self._acceptor = await loop.create_server(self._connections, sock=self._socket, backlog=ACCEPTED_AT_ONCE)
+            self.connections.serve(self._runner.server, loop)
+        self._acceptor = await loop.create_server(self.connections, sock=self._socket, backlog=ACCEPTED_AT_ONCE)
         self._socket.listen(BACKLOG)  # asyncio takes one number for what may wait and for what is accepted in a turn
         log.info(
             "control_door_opened",
             path=str(self._path),
             group=self._group,
-            connections=self._connections.limits.connections,
+            connections=self.connections.limits.connections,
         )
 
     async def close(self) -> None:
@@ -90,7 +90,7 @@ class ControlServer:
         if self._acceptor is not None:
             self._acceptor.close()
         await self._runner.cleanup()
-        self._connections.close()
+        self.connections.close()
         if self._socket is None:
             return
         self._socket.close()

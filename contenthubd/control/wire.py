@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from contenthubd.control.bounds import Cursor, Instant, Name, Names, Seconds, Text, Whole
+from contenthubd.control.bounds import Cursor, Instant, Line, Name, Names, Seconds, Text, Whole
 from contenthubd.control.wire_parts import ImageView as ImageView
 from contenthubd.control.wire_parts import Mode as Mode
 from contenthubd.control.wire_parts import PublicationView as PublicationView
@@ -121,18 +121,18 @@ class WaitQuery(Refusing):
 class Decision(Refusing):
     """POST /v1/contents/{id}/approve and …/reject."""
 
-    reason: Text = ""
+    reason: Line = ""
 
 
 class NewAccount(Refusing):
     """POST /v1/accounts; null means "as the global configuration says"."""
 
     name: Name
-    title: Text = ""
+    title: Name = ""
     mode: Mode | None = None
     auto_approve: bool | None = None
-    tone: Text = ""
-    audience: Text = ""
+    tone: Line = ""
+    audience: Line = ""
     requirements: Text = ""
 
 

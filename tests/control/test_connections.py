@@ -1,6 +1,7 @@
 """Many connections, idle ones, half-sent and slow ones: the door stays open for everybody else."""
 
 import asyncio
+import gzip
 import json
 import resource
 import socket
@@ -201,6 +202,90 @@ async def test_a_client_that_hangs_up_in_the_middle_is_no_internal_error(open_do
                 await asyncio.sleep(0)
         await told(door, lambda health: health["connections"] == 1)
     assert [entry for entry in logs if entry["log_level"] == "error"] == []
+
+
+POST = b"POST /v1/accounts HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (GET, [200]),
+        (GET * 5, [200] * 5),
+        (POST + b'Content-Length: 15\r\n\r\n{"name": "tea"}', [201]),
+        (GET + POST + b'Content-Length: 15\r\n\r\n{"name": "tea"}' + GET, [200, 201, 200]),
+        (b"", []),
+        (GET[:20], [400]),
+        (GET + GET[:20], [200]),
+        (POST + b"Content-Length: 15\r\n\r\n{", [400]),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", [400]),
+        (GET + POST + b"Content-Length: 15\r\n\r\n{", [200, 400]),
+    ],
+)
+async def test_a_client_that_stops_sending_gets_its_answers(
+    open_door: OpenDoor, sent: bytes, statuses: list[int]
+) -> None:
+    door = await open_door()
+    with ExitStack() as stack:
+        connection = caller(door, stack)
+        connection.send(sent)
+        connection.shutdown(socket.SHUT_WR)
+        answer = await heard(connection)
+    told = [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
+    assert told[: len(statuses)] == statuses
+    assert set(told[len(statuses) :]) <= {400}, "a rest that is no request may be told"
+    assert (await health_of(door))["door"]["connections"] == 1
+
+
+async def test_a_long_poll_of_one_who_stopped_sending_ends_when_it_leaves(open_door: OpenDoor) -> None:
+    door = await open_door(request_seconds=0.1)
+    asked, released = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> wire.Version:
+        asked.set()
+        await released.wait()
+        return wire.Version(version="1", python="3", pid=1)
+
+    door.app.version = slowly  # type: ignore[method-assign]  # a handler that takes its time
+    with ExitStack() as stack:
+        stays, leaves = caller(door, stack), caller(door, stack)
+        for one in (leaves, stays):
+            asked.clear()
+            one.send(GET)
+            one.shutdown(socket.SHUT_WR)
+            with anyio.fail_after(PATIENCE_SECONDS):
+                await asked.wait()
+        leaves.close()
+        await told(door, lambda health: health["connections"] == 2)
+        released.set()
+        assert (await heard(stays)).startswith(b"HTTP/1.1 200 ")
+
+
+BROKEN = [
+    (b"gzip", b"0123456789"),
+    (b"gzip", gzip.compress(b'{"name": "tea"}', mtime=0)[:-12]),
+    (b"deflate", b"\x78\x9c\xff\xff\xff\xff\xff"),
+    (b"gzip", gzip.compress(b"{", mtime=0)[:9] + b"\xff" * 9),
+]
+
+
+@pytest.mark.parametrize(("encoding", "body"), BROKEN, ids=range(len(BROKEN)))
+@pytest.mark.parametrize("path", [b"/v1/accounts", b"/v1/nothing", b"/v1/tasks/abcd/cancel"])
+async def test_a_body_that_is_not_encoded_as_told_is_refused_without_a_line_of_log(
+    open_door: OpenDoor, caplog: pytest.LogCaptureFixture, path: bytes, encoding: bytes, body: bytes
+) -> None:
+    door = await open_door()
+    head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n"
+    with ExitStack() as stack, capture_logs() as logs:
+        connection = caller(door, stack)
+        connection.send(head % (path, encoding, len(body)) + body)
+        connection.shutdown(socket.SHUT_WR)
+        answer = await heard(connection)
+    assert answer[9:12] in (b"400", b"404")
+    assert b"application/problem+json" in answer
+    assert b"Span callback" not in answer
+    assert [entry for entry in logs if entry["log_level"] in ("warning", "error")] == []
+    assert caplog.records == []
 
 
 def test_half_of_the_descriptors_are_kept_for_the_rest() -> None:

@@ -9,6 +9,7 @@ import socket
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -228,6 +229,7 @@ UNSTORABLE_FIELDS: list[tuple[str, object]] = [
     ("max_retries", 10**40),
     ("timeout_seconds", 1e308),
 ]
+LIMITS = {"title": 200, "tone": 1_000, "audience": 1_000, "requirements": 20_000}
 UNSTORABLE_TEXTS = [("title", NUL), ("tone", NUL), ("requirements", "x" * 5_000_000), ("audience", "x" * 5_000_000)]
 UNSTORABLE: list[tuple[str, str, object]] = [
     *(("GET", path, None) for path in UNSTORABLE_QUERIES),
@@ -301,3 +303,23 @@ async def test_pages_lead_to_each_other(door: Door) -> None:
             break
         after = f"&after={page['next']}"
     assert seen == made[::-1]
+
+
+@pytest.mark.parametrize(("field", "limit"), LIMITS.items())
+async def test_texts_of_an_account_have_a_limit_and_the_message_says_it(door: Door, field: str, limit: int) -> None:
+    async def made(length: int) -> tuple[int, Any]:
+        body = json.dumps({"name": f"a{length}", field: "字" * length}).encode()
+        status, _, told = await door.request("POST", "/v1/accounts", body)
+        return status, told
+
+    assert (await made(limit))[0] == 201
+    status, told = await made(limit + 1)
+    assert status == 422
+    assert told["detail"] == f"{field}: The maximum is {limit:,} characters."
+
+
+async def test_a_reason_has_a_limit_too(door: Door) -> None:
+    body = json.dumps({"reason": "x" * 1_001}).encode()
+    for verb in ("approve", "reject"):
+        status, _, told = await door.request("POST", f"/v1/contents/abcd1234/{verb}", body)
+        assert (status, told["detail"]) == (422, "reason: The maximum is 1,000 characters.")
