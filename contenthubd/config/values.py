@@ -16,6 +16,7 @@ from msgspec import inspect
 
 from contenthubd.adapters.postgres.address import SCHEMES, parse
 from contenthubd.config.keys import Key, choices, suggest, unwrap
+from contenthubd.domain import invisible
 from contenthubd.domain.errors import InvalidInput
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -72,6 +73,9 @@ def check(key: Key, value: object, home: Path | None) -> object:
             raise InvalidInput(
                 f"{key.path} must not contain control characters such as line breaks, found {quoted(text)}."
             )
+        # Half a character is a byte of a path that is not UTF-8.
+        if fault := invisible.key_fault(text.encode("utf-8", "replace").decode()):
+            raise InvalidInput(f"{key.path} {fault} Found {quoted(text)}.")
     further = _FURTHER.get(key.check)
     return further(key, converted, home) if further else converted
 

@@ -3,8 +3,9 @@
 from contenthubd.control import wire
 from contenthubd.control.peer import Peer
 from contenthubd.desk.shapes import account_view
-from contenthubd.domain.account import Account, check_account_name
+from contenthubd.domain.account import Account, check_account
 from contenthubd.domain.errors import Conflict
+from contenthubd.domain.invisible import cleaned
 from contenthubd.domain.task import Mode
 from contenthubd.ports.accounts import AccountStore
 from contenthubd.ports.clock import Clock
@@ -21,15 +22,16 @@ class AccountDesk:
         """See the protocol."""
         made = Account(
             account_id=self._clock.new_id(),
-            name=check_account_name(account.name),
+            name=account.name,
             created_at=self._clock.now(),
-            title=account.title,
+            title=cleaned(account.title),
             mode=Mode(account.mode) if account.mode else None,
             auto_approve=account.auto_approve,
-            tone=account.tone,
-            audience=account.audience,
-            requirements=account.requirements,
+            tone=cleaned(account.tone),
+            audience=cleaned(account.audience),
+            requirements=cleaned(account.requirements),
         )
+        check_account(made)
         if not await self._accounts.create(made):
             raise Conflict(f"There is an account {account.name!r} already.", fix="contenthubctl account list shows it.")
         return account_view(made)

@@ -12,7 +12,7 @@ from contenthubd.domain.account import Account
 from contenthubd.domain.content import ContentState
 from contenthubd.domain.errors import Conflict
 from contenthubd.domain.outcome import HINTS, UNCHARGED, ErrorKind
-from contenthubd.domain.request import Request
+from contenthubd.domain.request import Request, cleaned
 from contenthubd.domain.task import IN_FLIGHT, Mode, Task
 from contenthubd.ports.views import Row
 
@@ -118,4 +118,4 @@ def submitted(task: Task, created: bool) -> wire.SubmittedTask:
 
 
 def request(one: wire.TopicRequest) -> Request:
-    return Request(**(msgspec.structs.asdict(one) | {"mode": Mode(one.mode) if one.mode else None}))
+    return cleaned(Request(**(msgspec.structs.asdict(one) | {"mode": Mode(one.mode) if one.mode else None})))

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from contenthubd.domain import invisible
 from contenthubd.domain.errors import InvalidInput
 from contenthubd.domain.task import Mode
 
@@ -37,3 +38,14 @@ def check_account_name(name: str) -> str:
         why="A name has 1 to 63 lowercase letters, digits, '.', '_' and '-', and begins with a letter or digit.",
         fix="Put the name people see into --title.",
     )
+
+
+def check_account(account: Account) -> Account:
+    """The account, or InvalidInput that tells the first text of it that is not acceptable."""
+    check_account_name(account.name)
+    for name in ("title", "tone", "audience", "requirements"):
+        if fault := invisible.fault(getattr(account, name)):
+            raise InvalidInput(f"The {name} {fault}")
+    if "\n" in account.title:
+        raise InvalidInput("The title holds a line break; a title is one line.")
+    return account

@@ -7,9 +7,10 @@ here in the final composed form, option name and mark included.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from contenthubd.domain import invisible
 from contenthubd.domain.account import Account
 from contenthubd.domain.attempt import MARK_LENGTH
 from contenthubd.domain.errors import InvalidInput
@@ -24,7 +25,6 @@ DEFAULT_MIN_CHARS: Final = 800
 DEFAULT_MAX_CHARS: Final = 3000
 DEFAULT_PRIORITY: Final = 5
 _LINE_BREAK: Final = re.compile(r"[\n\r\x85\u2028\u2029]")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,30 @@ def check(request: Request) -> list[str]:
         "audience": request.audience or "",
         "category": request.category,
         "keywords": " ".join(request.keywords),
-        "idempotency key": request.idempotency_key or "",
     }
-    faults += [f"The {name} {fault}" for name, text in texts.items() for fault in _text_faults(text)]
-    if request.idempotency_key is not None and not 1 <= len(request.idempotency_key) <= MAX_IDEMPOTENCY_KEY_CHARS:
-        faults.append(f"The idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters.")
-    return faults
+    faults += [f"The {name} {fault}" for name, text in texts.items() if (fault := invisible.fault(text))]
+    return faults + _key_faults(request.idempotency_key)
+
+
+def check_key(key: str | None) -> None:
+    """InvalidInput for an idempotency key of a whole batch that is not acceptable."""
+    if faults := _key_faults(key):
+        raise InvalidInput(faults[0])
+
+
+def cleaned(request: Request) -> Request:
+    """The request without byte order marks, which editors and spreadsheets leave in texts."""
+    clean = invisible.cleaned
+    return replace(
+        request,
+        topic=clean(request.topic),
+        keywords=tuple(clean(word) for word in request.keywords),
+        requirements=clean(request.requirements),
+        category=clean(request.category),
+        tone=request.tone if request.tone is None else clean(request.tone),
+        audience=request.audience if request.audience is None else clean(request.audience),
+        idempotency_key=None if request.idempotency_key is None else clean(request.idempotency_key),
+    )
 
 
 def compose(request: Request, account: Account) -> str:
@@ -110,7 +128,8 @@ def _topic_faults(topic: str) -> list[str]:
         faults.append(
             "The topic holds a line break; a topic is one line; put longer instructions into the requirements."
         )
-    return faults + [f"The topic {fault}" for fault in _text_faults(topic.replace("\r", ""))]
+    fault = invisible.fault(re.sub(r"[\r\x85]", "", topic))
+    return faults + ([f"The topic {fault}"] if fault else [])
 
 
 def _keyword_faults(keywords: Sequence[str]) -> list[str]:
@@ -122,20 +141,23 @@ def _keyword_faults(keywords: Sequence[str]) -> list[str]:
             faults.append(f"The keyword {word[:40]!r} is empty or holds a comma, which separates keywords.")
         if _LINE_BREAK.search(word):
             faults.append(f"The keyword {word[:40]!r} holds a line break.")
+        if word.strip() and invisible.blank(word):
+            faults.append(f"The keyword {word[:40]!r} holds only invisible characters.")
     size = len(f"--keywords={','.join(keywords)}".encode(errors="surrogatepass"))
     if size > MAX_ARGUMENT_BYTES:
         faults.append(f"The keywords take {size:,} bytes; one argument holds at most {MAX_ARGUMENT_BYTES:,}.")
     return faults
 
 
-def _text_faults(text: str) -> list[str]:
-    faults = []
-    control = _CONTROL.search(text.replace("\r\n", "\n"))
-    if control:
-        faults.append(f"holds the control character U+{ord(control.group()):04X}, which no article needs.")
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        faults.append("holds half a character (a lone surrogate), which cannot be written as UTF-8.")
-    return faults
+def _key_faults(key: str | None) -> list[str]:
+    if key is None:
+        return []
+    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
+        return [f"The idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters."]
+    if not key.strip():
+        return ["The idempotency key is empty."]
+    fault = invisible.key_fault(key)
+    return [f"The idempotency key {fault}"] if fault else []
 
 
 def _number_faults(request: Request) -> list[str]:

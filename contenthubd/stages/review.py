@@ -6,8 +6,9 @@ from uuid import UUID
 import structlog
 
 from contenthubd import faultpoints
+from contenthubd.domain import invisible
 from contenthubd.domain.content import ContentEvent, ContentState, content_step
-from contenthubd.domain.errors import Conflict
+from contenthubd.domain.errors import Conflict, InvalidInput
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.contents import PublicationStore
 from contenthubd.ports.stage import Stage, Wake
@@ -28,9 +29,15 @@ class Review:
     async def __call__(
         self, content_id: UUID, state: ContentState, event: ContentEvent, *, by: str, reason: str
     ) -> None:
-        """Decide about a content that was seen in ``state``; Conflict if the state does not allow it (any more)."""
+        """Decide about a content that was seen in ``state``; Conflict if the state does not allow it (any more).
+
+        InvalidInput for a reason that cannot be read.
+        """
+        if fault := invisible.fault(reason):
+            raise InvalidInput(f"The reason {fault}")
         content_step(state, event, content_id)
         pool = [(self._clock.new_id(), target) for target in self.targets] if event is ContentEvent.APPROVED else []
+        reason = invisible.cleaned(reason)
         won = await self._pool.review(content_id, event, by=by, reason=reason, now=self._clock.now(), pool=pool)
         if not won:
             raise Conflict(

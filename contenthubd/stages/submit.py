@@ -11,7 +11,7 @@ from contenthubd import faultpoints
 from contenthubd.domain.account import Account
 from contenthubd.domain.errors import InvalidInput
 from contenthubd.domain.idempotency import asked, repeated_keys
-from contenthubd.domain.request import Request, check, compose, resolve_auto_approve, resolve_mode
+from contenthubd.domain.request import Request, check, check_key, compose, resolve_auto_approve, resolve_mode
 from contenthubd.domain.task import Mode, NewTask, Task, TaskState
 from contenthubd.ports.accounts import AccountStore
 from contenthubd.ports.clock import Clock
@@ -98,6 +98,7 @@ class Submit:
     async def _resolved(
         self, account: str, requests: Sequence[Request], *, batch: bool, key: str | None
     ) -> tuple[list[NewTask], NewBatch | None]:
+        check_key(key)
         found, prepared = await self._prepare(account, requests)
         new_batch = None
         if batch or len(requests) > 1:

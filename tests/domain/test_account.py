@@ -1,8 +1,12 @@
 """Names of accounts go onto command lines and into paths."""
 
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
 import pytest
 
-from contenthubd.domain.account import check_account_name
+from contenthubd.domain.account import Account, check_account, check_account_name
 from contenthubd.domain.errors import InvalidInput
 
 
@@ -25,3 +29,12 @@ def test_the_refusal_of_an_endless_name_is_short() -> None:
     with pytest.raises(InvalidInput) as refusal:
         check_account_name("x" * 100_000)
     assert len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize("field", ["title", "tone", "audience", "requirements"])
+@pytest.mark.parametrize("text", ["\u200b", "a\u202eb", "a\x9bb", "a\x00b", "\ud800", "a\ufffd"])
+def test_what_nobody_can_read_is_refused(field: str, text: str) -> None:
+    texts: dict[str, Any] = {field: text}
+    made = Account(account_id=UUID(int=1), name="studio", created_at=datetime(2026, 1, 1, tzinfo=UTC), **texts)
+    with pytest.raises(InvalidInput, match=f"The {field} holds"):
+        check_account(made)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contenthubd.domain import invisible
 from contenthubd.domain.account import Account
 from contenthubd.domain.attempt import mark_of, with_mark
 from contenthubd.domain.errors import InvalidInput
@@ -18,6 +19,7 @@ from contenthubd.domain.request import (
     MAX_ARGUMENT_BYTES,
     Request,
     check,
+    cleaned,
     compose,
     resolve_auto_approve,
     resolve_mode,
@@ -49,7 +51,12 @@ def argument(requirements: str) -> str:
         Request(topic="🍞" * 500),
         Request(topic="👩‍🍳 bakes"),
         Request(topic="خبز يومي"),
-        Request(topic="\u202eright to left\u202c"),
+        Request(topic="می\u200cرود"),
+        Request(topic="क्\u200dष and ශ්\u200dරී"),
+        Request(topic="flag \U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"),
+        Request(topic="葛\U000e0100 ☂\ufe0f 各\u3099"),
+        Request(topic="ไทย\u200bไทย co\u00adop"),
+        Request(topic="e\u0301 é ｶﾞ 한글 \U0001fadf"),
         Request(topic="--help"),
         Request(topic="-t"),
         Request(topic="--topic=x"),
@@ -72,6 +79,30 @@ def argument(requirements: str) -> str:
 def test_good_requests(request_: Request) -> None:
     assert check(request_) == []
 
+
+UNSEEN = [
+    "\u200b",
+    "\u200c\u200d",
+    "\u2060",
+    "\u180e",
+    "\u00ad",
+    "\u3164",
+    "\u115f\u1160",
+    "\uffa0",
+    "\u2800",
+    "\u034f",
+]
+SEEN_BY_NOBODY = {
+    **{chr(code): f"U+{code:04X}" for code in (0x61C, 0x200E, 0x200F, 0x202A, 0x202E, 0x2066, 0x2069)},
+    **{chr(code): f"the control character U+{code:04X}" for code in (0x80, 0x90, 0x9B, 0x9F)},
+    **{chr(code): f"U+{code:04X}, which is not a character" for code in (0xFDD0, 0xFFFE, 0xFFFF, 0x10FFFF)},
+    "\ufffd": "U+FFFD",
+    "\U000e0041\U000e0042": "the invisible character U+E0041",
+    "\u206a": "the invisible character",
+    "\ufff9": "the invisible character",
+    "x\ufe00\U000e0101": "the invisible character",
+    "x\u200b\u200c\u200b\u200d": "the invisible character",
+}
 
 BAD = [
     (Request(topic=""), "The topic is empty."),
@@ -117,6 +148,17 @@ BAD = [
     (replace(PLAIN, idempotency_key=""), "The idempotency key must have 1 to 200 characters."),
     (replace(PLAIN, idempotency_key="k" * 201), "The idempotency key must have 1 to 200 characters."),
     (replace(PLAIN, idempotency_key="\x00"), "The idempotency key holds the control character"),
+    (replace(PLAIN, idempotency_key="  "), "The idempotency key is empty."),
+    (replace(PLAIN, idempotency_key="k\u200b"), "The idempotency key holds the invisible character U+200B"),
+    (Request(topic="a\u2029b"), "The topic holds a line break"),
+    *((Request(topic=text), "The topic holds only invisible characters.") for text in UNSEEN),
+    *((replace(PLAIN, keywords=["tea", text]), f"The keyword {text!r}") for text in UNSEEN),
+    *((replace(PLAIN, tone=text), "The tone holds only invisible characters.") for text in UNSEEN),
+    *((Request(topic=f"tea {text} tea"), f"The topic holds {told}") for text, told in SEEN_BY_NOBODY.items()),
+    *(
+        (replace(PLAIN, requirements=f"a\n{text} b"), f"The requirements holds {told}")
+        for text, told in SEEN_BY_NOBODY.items()
+    ),
 ]
 
 
@@ -124,6 +166,13 @@ BAD = [
 def test_bad_requests_have_one_fault_that_names_it(request_: Request, fault: str) -> None:
     (only,) = check(request_)
     assert only.startswith(fault)
+
+
+@given(TEXTS)
+def test_a_text_without_byte_order_marks_is_judged_alike_everywhere(text: str) -> None:
+    clean = cleaned(replace(PLAIN, topic=text, requirements=text, keywords=[text], tone=text, idempotency_key=text))
+    assert "\ufeff" not in clean.topic + clean.requirements + "".join(clean.keywords) + (clean.tone or "")
+    assert (not invisible.fault(clean.requirements)) == (not check(replace(PLAIN, requirements=clean.requirements)))
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 
+import pytest
 from sqlalchemy import text
 
 from contenthubd.domain.content import ContentEvent, ContentState
+from contenthubd.domain.errors import InvalidInput
 from contenthubd.domain.task import Mode
 from tests.stages.house import House
 
@@ -70,3 +72,12 @@ async def waits(house: House) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await house.value(WAITING):  # noqa: ASYNC110 - PostgreSQL tells nobody; the time is bounded
             await asyncio.sleep(LOOK_SECONDS)
+
+
+@pytest.mark.parametrize("reason", ["\u200b", "no \u202e", "no \x9b", "\x1b[2J"])
+async def test_a_reason_that_nobody_can_read_is_refused(house: House, reason: str) -> None:
+    task = await house.completed(auto_approve=False)
+    content_id = await house.value("SELECT id FROM content WHERE task_id = :id", id=task.task_id)
+    with pytest.raises(InvalidInput, match="The reason holds"):
+        await house.review(content_id, ContentState.PENDING_REVIEW, ContentEvent.REJECTED, by="me", reason=reason)
+    assert await house.value("SELECT state FROM content") == "pending_review"
