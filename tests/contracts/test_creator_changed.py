@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from contenthubd.adapters.creator.creator import CommandCreator
+from contenthubd.adapters.creator.table import CREATE_OPTIONS
 from contenthubd.domain.outcome import ErrorKind, Failed, Outcome, Sick, Succeeded
 from contenthubd.domain.task import Mode
 from tests.contracts.creator_kit import FixedClock, mark_for, script, settings_for, started, task_of, until_async
@@ -63,6 +64,41 @@ class TestChangedProgram:
             return await creator.ready(Mode.SYNC) is None
 
         await until_async(well, "the creator recovered")
+
+    @pytest.mark.parametrize(
+        ("said", "before"),
+        [
+            ("unknown option '--priority'", "sed -e /--priority/d"),
+            ("required option '-s, --style <s>' not specified", "sed -e 's/$/ --style/'"),
+        ],
+    )
+    async def test_its_help_tells_whether_it_still_refuses(self, tmp_path: Path, said: str, before: str) -> None:
+        create = tmp_path / "create"
+
+        def is_now(help_: str, answer: str) -> None:
+            options = " ".join(CREATE_OPTIONS)
+            create.write_text(f"case $2 in --help) printf '%s\\n' {options} | {help_};; *) {answer};; esac")
+
+        body = f"echo $1 $2 >> {tmp_path}/calls\ncase $1 in create) . {create};; *) echo '[]';; esac"
+        program = script(tmp_path, body)
+        creator = CommandCreator(settings_for(tmp_path, program, look_again=timedelta(milliseconds=1)), FixedClock())
+        is_now(before, f'echo "error: {said}" >&2; exit 1')
+        await creator.start()
+        assert isinstance(await generated(creator), Sick)
+        calls = tmp_path / "calls"
+
+        async def looked() -> bool:
+            assert await creator.ready(Mode.SYNC)
+            return calls.read_text().count("create --help") >= 3
+
+        await until_async(looked, "its help was read three times")
+        is_now("cat", "exit 1")
+
+        async def well() -> bool:
+            return await creator.ready(Mode.SYNC) is None
+
+        await until_async(well, "it recovered")
+        assert calls.read_text().count("create --topic") == 1, "no task was needed to find out"
 
 
 class TestSyncResult:

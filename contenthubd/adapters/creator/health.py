@@ -24,7 +24,7 @@ _OTHERS: Final = frozenset({ErrorKind.CREATOR_REDIS_DOWN, ErrorKind.WORKER_GONE,
 """Kinds that have a watch of their own."""
 
 _CHANGED_PAUSE: Final = 10
-"""A program that refused is tried again so many times more rarely: only a task can tell whether it still does."""
+"""A program that refused is asked so many times more rarely: what its help does not say, only a task finds out."""
 EXPECTED: Final = "contenthubd is made for llm-content-creator 0.2.0, whose --version says '0.1.0'"
 
 log = structlog.get_logger()
@@ -106,6 +106,8 @@ class CreatorHealth:
         async with self._lock:
             if self._look_is_due():
                 sick = self._directory.prepare() or await self._table.probe()
+                if sick is None and self._sick is not None and self._changed:
+                    sick = await self._table.refuses(self._sick.cause)
                 sick = await self.explained(sick) if sick else None
                 self.understood()
                 self.note(sick)

@@ -4,6 +4,7 @@ New rows appear in front while we read, so a row may be seen twice but never mis
 for by name before it counts as absent. A page that is too much to print is asked for again in smaller pieces.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing
@@ -34,6 +35,13 @@ _MOST_REPEATS: Final = 2
 _PROBED: Final = 5
 _TOLD_AT_MOST: Final = 1000
 _VERSION_READ: Final = 4096
+_HELP_READ: Final = 65_536
+_OPTION: Final = re.compile(r"--[a-z][a-z-]{0,60}")
+_REQUIRED: Final = re.compile(r"(?:required|needs the) option '?(?:-\w, )?(--[a-z][a-z-]{0,60})")
+CREATE_OPTIONS: Final = (
+    "--topic", "--requirements", "--mode", "--keywords", "--min-words", "--max-words", "--priority",
+)  # fmt: skip
+"""What a task is handed over with."""
 
 log = structlog.get_logger()
 
@@ -126,6 +134,21 @@ class CreatorTable:
         """The cheapest command that needs keys, directory and database."""
         page = await self._page(_PROBED, 0)
         return page if isinstance(page, Sick) else None
+
+    async def refuses(self, because: str) -> Sick | None:
+        """Whether ``create`` still refuses our options, read from its help; ``because``: how it refused them."""
+        ended = await self._commands.run(["create", "--help"], env=environment(self._settings, redis=False))
+        sick = sickness(ended, self._directory)
+        if sick or not isinstance(ended, Finished) or not answered(ended):
+            return sick or Sick(ErrorKind.CREATOR_CHANGED, f"create --help: {story(ended)}")
+        known = set(_OPTION.findall(text_of(ended.stdout[:_HELP_READ])))
+        lost = [option for option in CREATE_OPTIONS if option not in known]
+        if lost and len(lost) < len(CREATE_OPTIONS):  # a help that names none of them says nothing
+            return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator create has no option {', '.join(lost)}.")
+        asked = _REQUIRED.search(because)
+        if asked and asked[1] in known:
+            return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator create needs the option {asked[1]}.")
+        return None
 
     async def version(self) -> str | None:
         """What ``--version`` says, which is its last line; None if it says nothing."""
