@@ -30,6 +30,8 @@ from tests.postgres_probe import (
 NOBODY = pwd.getpwnam("nobody")
 THE_OTHERS = ("tests/contracts/test_embedded_postgres.py", "tests/contracts/test_embedded_faults.py")
 WITHOUT_NAMESPACES = [sys.executable, str(CHECKOUT / "tests" / "without_namespaces.py")]
+WITHOUT_RIGHTS = [*WITHOUT_NAMESPACES, "setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+"""As in a container that has also taken from root the right to pass through every folder."""
 AS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not AS_ROOT, reason="only root can become another user")
 needs_namespaces = pytest.mark.skipif(
@@ -123,11 +125,23 @@ async def test_root_without_namespaces_runs_it_as_nobody(
 
 
 @forbids_namespaces
-@reaches_programs
-async def test_root_without_namespaces_is_told_when_nobody_cannot_enter_the_folder(state: Path) -> None:
+async def test_root_without_namespaces_uses_folders_that_only_root_may_enter(state: Path) -> None:
     closed = state / "closed"
     closed.mkdir(mode=0o700)
     async with owner(closed / "deeper" / "data", wrapped_in=WITHOUT_NAMESPACES) as process:
+        told = await told_by(process)
+        assert user_of(told["pid"]) == NOBODY.pw_uid
+        assert await sql(told["url"], "SELECT 1") == 1
+    assert closed.stat().st_mode & 0o777 == 0o700
+    await until(lambda: not alive(told["pid"]), "the server followed its owner")
+
+
+@forbids_namespaces
+@reaches_programs
+async def test_root_without_namespaces_and_rights_is_told_when_nobody_cannot_enter_the_folder(state: Path) -> None:
+    closed = state / "closed"
+    closed.mkdir(mode=0o700)
+    async with owner(closed / "deeper" / "data", wrapped_in=WITHOUT_RIGHTS) as process:
         told = await told_by(process)
     assert told["code"] == "state_directory"
     assert "cannot enter" in told["text"]
@@ -135,12 +149,12 @@ async def test_root_without_namespaces_is_told_when_nobody_cannot_enter_the_fold
 
 
 @forbids_namespaces
-async def test_root_without_namespaces_is_told_when_nobody_cannot_run_the_programs(state: Path) -> None:
+async def test_root_without_namespaces_and_rights_is_told_when_nobody_cannot_run_the_programs(state: Path) -> None:
     bin_dir = state / "closed" / "bin"
     for name in ("postgres", "initdb"):
         script(bin_dir / name, "exit 0")
     bin_dir.parent.chmod(0o700)
-    async with owner(state / "data", bin_dir, wrapped_in=WITHOUT_NAMESPACES) as process:
+    async with owner(state / "data", bin_dir, wrapped_in=WITHOUT_RIGHTS) as process:
         told = await told_by(process)
     assert told["code"] == "unavailable"
     assert "cannot be run" in told["text"]

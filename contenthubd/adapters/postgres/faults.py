@@ -36,9 +36,10 @@ def cannot_run(code: int, output: str, data_dir: Path, bin_dir: Path) -> Content
     if code == launcher.NO_DIRECTORY:
         return StateDirectoryError(
             f"The account that runs PostgreSQL cannot enter {data_dir.parent}.",
-            why=f"{why} As root, where user namespaces are not allowed, PostgreSQL runs as nobody.",
+            why=f"{why} As root, where user namespaces are not allowed, PostgreSQL runs as nobody; without "
+            "the capability CAP_DAC_OVERRIDE it cannot pass through a directory that is closed to nobody.",
             fix="Choose a state directory that every user may enter, such as one below /var/lib with mode 0711, "
-            "or run contenthubd as an ordinary user.",
+            "run contenthubd as an ordinary user, or give the container the capability CAP_DAC_OVERRIDE.",
         )
     if code == launcher.NO_IDENTITY:
         return StateDirectoryError(

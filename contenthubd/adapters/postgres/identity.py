@@ -6,7 +6,8 @@ we are                    the server runs
 an ordinary account       as ourselves
 a number without account  as ourselves, shown as ``nobody`` inside a user namespace; plainly where that is not allowed
 root                      as ourselves, shown as ``nobody`` inside a user namespace: the files stay root's
-root, no namespaces       as ``nobody``; every folder above the data directory must let it through
+root, no namespaces       as ``nobody`` with root's right to pass through every folder. Where root itself has not got
+                          that right (CAP_DAC_OVERRIDE), the folders above the data directory must let nobody through
 ========================  ============================================================================================
 
 The owner of an existing data directory decides between the last two, so a cluster keeps the way it was made.

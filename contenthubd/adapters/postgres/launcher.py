@@ -4,7 +4,8 @@ A program of its own (``python -I -S launcher.py MODE UID GID SIGNAL OWNER DIREC
 steps must happen in the child after the fork, where a threaded Python may run nothing, and in this order:
 
 1. Change who we are. PostgreSQL refuses effective user 0. ``mapped`` shows it another number for the very same user
-   in a user namespace, so files keep their owner; ``other`` becomes another account; ``own`` changes nothing.
+   in a user namespace, so files keep their owner; ``other`` becomes another account, which keeps root's right to pass
+   through every folder, if root has it; ``own`` changes nothing.
 2. Ask for SIGNAL when the owner dies. The kernel forgets that request at every change of user, so it comes second.
    It belongs to the thread that forked: the owner starts its children from the thread of its event loop.
 3. Look whether the owner died before the request was made.
@@ -24,6 +25,13 @@ NO_OWNER = 123  # whoever started us is gone already
 
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
+_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 4
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
+_CAP_DAC_OVERRIDE = 1
+_CAPABILITY_VERSION_3 = 0x20080522
 
 
 def _check(result: int) -> None:
@@ -50,13 +58,33 @@ def _enter_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> None:
         os.close(file)
 
 
+def _become_other(libc: ctypes.CDLL, uid: int, gid: int) -> None:
+    """Become another account that still passes through folders that only root may enter, such as /root.
+
+    Inside a namespace the server is root to every file; so it is here. A container may have taken that right from its
+    root: then the folders above the data must let the account through, which the next step finds out.
+    """
+    # Without the first, access(2) looks away from the right, and initdb asks it whether it may run the server. It needs
+    # a right of its own, which a container may have taken too; then the second keeps the right for all other calls.
+    libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
+    _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the same for the higher numbers
+    _check(libc.capget(header, sets))
+    kept = sets[1] & 1 << _CAP_DAC_OVERRIDE
+    _check(libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, kept)))
+    if kept:
+        _check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0))
+
+
 def _become(libc: ctypes.CDLL, mode: str, uid: int, gid: int) -> None:
     if mode == "mapped":
         _enter_namespace(libc, uid, gid)
     elif mode == "other":
-        os.setgroups([])
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
+        _become_other(libc, uid, gid)
 
 
 def main(argv: list[str]) -> int:
