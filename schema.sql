@@ -10,7 +10,9 @@
 --              `retry_count` counts charged failures, `deaths` counts daemons and workers that died over it, `asked` keeps
 --              the request where an idempotency key may bring it again
 -- attempt      one try: a row from claim to end. Open rows (ended_at IS NULL) are what occupies the creator:
---              the current ones and the abandoned ones, which we no longer wait for but which still run there
+--              the current ones and the abandoned ones, which we no longer wait for but which still run there.
+--              `claimed_uptime` is when it began, in seconds since the machine booted (`claimed_boot_id`): the wall
+--              clock may be set, this one is not. `charged` says whether it used up one of the task's tries
 -- content      the article of a completed task, one per task
 -- image        its images: first only an address that dies within a day, then a local file, or lost
 -- publication  one content to one target; the publish pool is the set of them
@@ -122,9 +124,18 @@ CREATE TABLE attempt (
     error text,
     exit_code integer,
     stderr_tail text,
+    claimed_boot_id text,
+    claimed_uptime double precision,
+    charged boolean NOT NULL DEFAULT false,
     PRIMARY KEY (task_id, number),
     CONSTRAINT outcome_if_ended CHECK ((outcome IS NOT NULL) = (ended_at IS NOT NULL)),
-    CONSTRAINT lease_has_owner CHECK ((owner IS NULL) = (leased_until IS NULL))
+    CONSTRAINT lease_has_owner CHECK ((owner IS NULL) = (leased_until IS NULL)),
+    CONSTRAINT outcome_known CHECK (
+        outcome IN ('succeeded', 'failed', 'timed_out', 'creator_sick', 'interrupted', 'dropped', 'died', 'given_up',
+                    'late_success_dropped', 'instance_lost')),
+    CONSTRAINT released_is_not_charged CHECK (
+        NOT charged OR outcome IS NULL OR outcome NOT IN ('creator_sick', 'interrupted', 'dropped')),
+    CONSTRAINT uptime_has_boot CHECK ((claimed_boot_id IS NULL) = (claimed_uptime IS NULL))
 );
 CREATE INDEX attempt_open ON attempt (instance) WHERE ended_at IS NULL;
 CREATE INDEX attempt_leased ON attempt (leased_until) WHERE ended_at IS NULL AND leased_until IS NOT NULL;

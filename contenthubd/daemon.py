@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, TypeVar
 
 import anyio
@@ -105,12 +105,12 @@ class Daemon:
         cannot start.
         """
         asyncio.get_running_loop().set_exception_handler(LoopFaults())
-        began, state_dir = self._clock.now(), self._loaded.config.state_dir
+        began, state_dir = self._clock.uptime(), self._loaded.config.state_dir
         with lifecycle.owned(state_dir, self._clock.new_id()) as state_id, suppress(StopAsked):
             await self._live(state_id, began)
         log.info("daemon_stopped")
 
-    async def _live(self, state_id: str, began: datetime) -> None:
+    async def _live(self, state_id: str, began: timedelta) -> None:
         async with AsyncExitStack() as stack:
             embedded, database = await stack.enter_async_context(self._database())
             parts = await self._assembled(database, state_id)

@@ -1,7 +1,7 @@
 """How the daemon and everything it needs are doing, in words a person can act on."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import timedelta
 from typing import Final
 
 import anyio
@@ -34,7 +34,7 @@ class Health:
         embedded: EmbeddedPostgres | None,
         loops: Mapping[Stage, Loop],
         clock: Clock,
-        began: datetime,
+        began: timedelta,
     ) -> None:
         self._parts = parts
         self._database = database
@@ -65,7 +65,7 @@ class Health:
         return wire.Health(
             status="degraded" if faults else "ok",
             version=__version__,
-            uptime_seconds=round((self._clock.now() - self._began).total_seconds(), 1),
+            uptime_seconds=round((self._clock.uptime() - self._began).total_seconds(), 1),
             database={
                 "kind": kind,
                 "reachable": not unreachable,

@@ -29,7 +29,7 @@ def task_ticks(
         Stage.HEARTBEAT: heartbeat.tick,
         Stage.RESCUE: _rescue(base, heartbeat, settle, attempts).tick,
         Stage.RECLAIM: _reclaim(base, instances, heartbeat, settle).tick,
-        Stage.PROMOTE: Promote(base.tasks, base.queue, base.clock, base.wake).tick,
+        Stage.PROMOTE: _promote(base, settle).tick,
         Stage.DISPATCH: _dispatch(base, heartbeat, attempts, submit).tick,
     }
 
@@ -52,6 +52,7 @@ def attempts_of(base: Base, settle: Settle) -> Attempts:
     """The attempts of our own children."""
     return Attempts(
         base.creator,
+        base.flights,
         base.flights,
         settle,
         base.clock,
@@ -102,6 +103,10 @@ def poll_of(base: Base, settle: Settle, attempts: Attempts, heartbeat: Heartbeat
         abandon=timedelta(seconds=base.config.creator.abandon_seconds),
         held=lambda: heartbeat.lease() is not None,
     )
+
+
+def _promote(base: Base, settle: Settle) -> Promote:
+    return Promote(base.tasks, base.queue, base.clock, base.wake, longest=lambda: settle.rules.retry.longest)
 
 
 def _rescue(base: Base, heartbeat: Heartbeat, settle: Settle, attempts: Attempts) -> Rescue:

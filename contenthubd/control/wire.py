@@ -167,7 +167,9 @@ class AttemptView(Telling):
     abandoned_at: str | None = None
     """Since when nobody waits for it any more; it may still run at the creator."""
     outcome: str | None = None
+    """Null while it is under way, here or (``abandoned_at``) at the creator alone."""
     charged: bool = False
+    """Whether it used up one of the task's tries."""
     creator_task_id: str | None = None
     error_kind: str | None = None
     error: str | None = None

@@ -11,7 +11,7 @@ from contenthubd.control import advice, wire
 from contenthubd.domain.account import Account
 from contenthubd.domain.content import ContentState
 from contenthubd.domain.errors import Conflict
-from contenthubd.domain.outcome import HINTS, UNCHARGED, ErrorKind
+from contenthubd.domain.outcome import HINTS, ErrorKind
 from contenthubd.domain.request import Request, cleaned
 from contenthubd.domain.task import IN_FLIGHT, Mode, Task
 from contenthubd.ports.views import Row
@@ -37,22 +37,17 @@ def task_view(row: Row, expected: float | None, waiting_for: wire.WaitingFor | N
     sent = min((one for one in publications if one["published_at"]), key=lambda one: one["published_at"], default=None)
     if row["claimed_at"] and row["state"] in IN_FLIGHT:
         deadline = row["claimed_at"] + timedelta(seconds=row["timeout_seconds"])
-    attempts = [{**one, "charged": _charged(one)} for one in row.get("attempts", [])]
     more = {
         "deadline_at": deadline,
         "expected_seconds": expected,
         "hint": _hint(row["error_kind"]),
-        "attempts": attempts,
+        "attempts": row.get("attempts", []),
         "publications": publications,
         "published_at": sent["published_at"] if sent else None,
         "location": sent["location"] if sent else None,
         "waiting_for": waiting_for,
     }
     return msgspec.convert(shown({**row, **more}), wire.TaskView)
-
-
-def _charged(attempt: Row) -> bool:
-    return attempt["outcome"] in ("failed", "timed_out") and attempt["error_kind"] not in UNCHARGED
 
 
 def _hint(kind: str | None) -> str | None:

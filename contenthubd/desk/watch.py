@@ -39,11 +39,11 @@ class Watch:
         """The tasks that changed since the query's cursor, at the latest at its timeout."""
         batch_id = await self._search.batch(wanted.batch) if wanted.batch else None
         found = [await self._search.one("task", fragment) for fragment in wanted.id]
-        until = self._clock.now() + timedelta(seconds=wanted.timeout)
+        until = self._clock.uptime() + timedelta(seconds=wanted.timeout)
         while True:
             event = self._changed()
             reply = await self._waited(found, batch_id, wanted.since, expected)
-            left = until - self._clock.now()
+            left = until - self._clock.uptime()
             if reply.cursor != wanted.since or reply.settled or left <= timedelta():
                 return reply
             with anyio.move_on_after(min(left, LOOK_AGAIN).total_seconds()):

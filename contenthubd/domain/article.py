@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from contenthubd.domain.attempt import NUMBER_LENGTH, task_part
 from contenthubd.domain.markdown import Beginning
 from contenthubd.domain.plain import one_line
 from contenthubd.domain.wrapping import Unwrapped, unwrap
@@ -55,11 +56,17 @@ def read_article(text: str, mark: str, topic: str, images: int) -> Article:
 
 
 def without_mark(article: str, mark: str) -> tuple[str, bool]:
-    """The article without the mark, and whether it was there: a line that is only the mark goes as a whole."""
-    if mark not in article:
+    """The article without the mark, and whether it was there: a line that is only the mark goes as a whole.
+
+    The marks of the task's other attempts go too: an attempt may have adopted what an earlier one left.
+    """
+    common = task_part(mark)
+    if common not in article:
         return article, False
-    lines = [line for line in article.split("\n") if line.strip() != mark]
-    return "\n".join(lines).replace(mark, ""), True
+    marks = re.compile(re.escape(common) + f"[0-9a-f]{{{NUMBER_LENGTH}}}\\]")
+    lines = [line for line in article.split("\n") if not marks.fullmatch(line.strip())]
+    unmarked, count = marks.subn("", "\n".join(lines))
+    return unmarked, count > 0 or len(unmarked) != len(article)
 
 
 def _title(beginning: Beginning, seen: Unwrapped, topic: str) -> str:

@@ -7,12 +7,32 @@ on at the creator, counts against its capacity, and its late success is adopted 
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.task import Mode, TaskState
 
 MARK_PREFIX = "[ref "
 MARK_LENGTH = len(MARK_PREFIX) + 32 + 1
+NUMBER_LENGTH = 4
+
+
+class AttemptOutcome(StrEnum):
+    """What an attempt came to in the end; the same words guard the column (``outcome_known`` in schema.sql)."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CREATOR_SICK = "creator_sick"
+    INTERRUPTED = "interrupted"
+    DROPPED = "dropped"
+    """Its task was cancelled, or completed by another attempt, before the creator had it."""
+    DIED = "died"
+    GIVEN_UP = "given_up"
+    """Abandoned, and still not finished at the creator when we stopped watching it."""
+    LATE_SUCCESS_DROPPED = "late_success_dropped"
+    INSTANCE_LOST = "instance_lost"
 
 
 def mark_of(task_id: UUID, attempt: int) -> str:
@@ -30,9 +50,18 @@ def with_mark(requirements: str, mark: str) -> str:
 
 
 def is_marked_otherwise(requirements: str, mark: str) -> bool:
-    """Whether these requirements end with the mark of another attempt: then they are surely another task's."""
+    """Whether these requirements end with a mark that is not of this task: then they are surely another task's.
+
+    An attempt may have adopted what an earlier attempt of its task left at the creator.
+    """
     ending = requirements.rstrip()[-MARK_LENGTH:]
-    return ending.startswith(MARK_PREFIX) and ending.endswith("]") and len(ending) == MARK_LENGTH and ending != mark
+    marked = ending.startswith(MARK_PREFIX) and ending.endswith("]") and len(ending) == MARK_LENGTH
+    return marked and task_part(ending) != task_part(mark)
+
+
+def task_part(mark: str) -> str:
+    """What the marks of all attempts of one task have in common: all but four digits and the bracket."""
+    return mark[: -NUMBER_LENGTH - 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +84,7 @@ class Flight:
     state: TaskState
     mode: Mode
     mark: str
-    claimed_at: datetime
+    claimed: Moment
     timeout: timedelta
     creator_task_id: str | None = None
     accepted_at: datetime | None = None
@@ -65,10 +94,13 @@ class Flight:
     owner: str | None = None
     child: Child | None = None
 
-    @property
-    def deadline_at(self) -> datetime:
-        """When this attempt times out."""
-        return self.claimed_at + self.timeout
+    def age(self, now: Moment) -> timedelta:
+        """How long ago it was claimed."""
+        return now.since(self.claimed)
+
+    def overdue(self, now: Moment) -> bool:
+        """Whether it has used up its time."""
+        return self.age(now) >= self.timeout
 
     @property
     def current(self) -> bool:

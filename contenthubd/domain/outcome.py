@@ -35,6 +35,7 @@ class ErrorKind(StrEnum):
     WORKER_GONE = "worker_gone"
     WORKER_DEAF = "worker_deaf"
     CREATOR_REDIS_DOWN = "creator_redis_down"
+    CREATOR_UNAVAILABLE = "creator_unavailable"
 
 
 HINTS: Final[dict[ErrorKind, str]] = {
@@ -54,6 +55,8 @@ HINTS: Final[dict[ErrorKind, str]] = {
     ErrorKind.WORKER_GONE: "contenthubd starts the creator's worker again by itself. If this repeats, look at logs/ in "
     "[creator] workdir.",
     ErrorKind.WORKER_DEAF: "contenthubd restarts the creator's worker by itself.",
+    ErrorKind.CREATOR_UNAVAILABLE: "Run [creator] command by hand with `list --json` in [creator] workdir and look at "
+    "what it prints. The task is tried again by itself.",
     ErrorKind.CREATOR_REDIS_DOWN: 'Start the Redis named by [creator] redis_url, or set on_redis_down = "sync".',
 }
 
@@ -67,9 +70,14 @@ UNCHARGED: Final = frozenset(
         ErrorKind.WORKER_DEAF,
         ErrorKind.CREATOR_REDIS_DOWN,
         ErrorKind.INSTANCE_LOST,
+        ErrorKind.CREATOR_UNAVAILABLE,
     }
 )
 """Failures of a task that were the creator's, not the task's: tried again without using up a retry."""
+
+COUNTED: Final = frozenset({ErrorKind.WORKER_GONE, ErrorKind.INSTANCE_LOST, ErrorKind.CREATOR_UNAVAILABLE})
+"""Those of them that are counted all the same: from the third on (``creator.poison_limit``) each is charged, so that
+nothing is both uncharged and repeated without end."""
 
 
 NO_ADDRESS: Final = "about:unreadable"
@@ -111,6 +119,8 @@ class Failed:
     exit_code: int | None = None
     stderr_tail: str = ""
     creator_task_id: str | None = None
+    spawned: bool = True
+    """False only if the command surely never ran, so that the creator cannot have the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,8 @@ class Sick:
 
     kind: ErrorKind
     cause: str
+    spawned: bool = True
+    """False only if the command surely never ran, so that the creator cannot have the task."""
 
     @property
     def hint(self) -> str:

@@ -8,7 +8,7 @@ would be the same (see ``stages/poll.py``).
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 MIN_HISTORY: Final = 5
@@ -23,9 +23,12 @@ def expected_duration(history: Sequence[timedelta]) -> timedelta | None:
 
 
 def next_look(
-    last: datetime, interval: timedelta, claimed: Iterable[datetime], history: Sequence[timedelta]
-) -> datetime:
-    """When the next look is due, given the claims in flight and the durations of finished attempts."""
+    last: timedelta, interval: timedelta, claimed: Iterable[timedelta], history: Sequence[timedelta]
+) -> timedelta:
+    """When the next look is due, given the claims in flight and the durations of finished attempts.
+
+    ``last``, ``claimed`` and the answer are readings of the machine's uptime, which nobody sets.
+    """
     latest = last + interval
     if len(history) < MIN_HISTORY:
         return latest

@@ -11,6 +11,11 @@ class RetryPolicy:
     delays: tuple[timedelta, ...]
     jitter: float
 
+    @property
+    def longest(self) -> timedelta:
+        """No retry is ever planned further ahead; one that is was planned under a wall clock that was set back."""
+        return max(self.delays) * (1 + self.jitter)
+
     def retry_at(self, retry_count: int, now: datetime, rand: float) -> datetime:
         """When to try again after the ``retry_count``-th charged failure (from 1); ``rand`` is uniform in [0, 1)."""
         delay = self.delays[min(max(retry_count, 1), len(self.delays)) - 1]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -23,8 +23,13 @@ class DueImage:
 class ImageStore(Protocol):
     """Images between their provider's address and our directory."""
 
-    async def due_images(self, now: datetime, limit: int) -> tuple[list[DueImage], datetime | None]:
-        """Images that are neither fetched nor lost and whose time has come; and when the next one is due."""
+    async def due_images(
+        self, now: datetime, limit: int, *, longest: timedelta
+    ) -> tuple[list[DueImage], datetime | None]:
+        """Images that are neither fetched nor lost and whose time has come; and when the next one is due.
+
+        Due is also what would wait for more than ``longest``: no retry does, so the wall clock was set back since.
+        """
 
     async def image_fetched(self, image: DueImage, path: str, media_type: str, size: int, now: datetime) -> None:
         """The image lies at ``path`` (relative to the image directory); ``size`` in bytes."""
@@ -36,8 +41,13 @@ class ImageStore(Protocol):
 class PublicationStore(Protocol):
     """The publish pool."""
 
-    async def claim_due(self, now: datetime, limit: int, owner: str) -> tuple[list[Publication], datetime | None]:
-        """Due pool entries of approved contents with settled images, in priority order; and when the next is due."""
+    async def claim_due(
+        self, now: datetime, limit: int, owner: str, *, longest: timedelta
+    ) -> tuple[list[Publication], datetime | None]:
+        """Due pool entries of approved contents with settled images, in priority order; and when the next is due.
+
+        Due is also what would wait for more than ``longest``: no retry does, so the wall clock was set back since.
+        """
 
     async def settle_publication(
         self,

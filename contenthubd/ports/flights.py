@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from contenthubd.domain.attempt import Child, Flight
+from contenthubd.domain.attempt import AttemptOutcome, Child, Flight
 from contenthubd.ports.tasks import Lease
 
 Key = tuple[UUID, int]
@@ -43,7 +43,7 @@ class FlightStore(Protocol):
         False if the attempt has ended, or is not the owner's any more.
         """
 
-    async def end(self, task_id: UUID, attempt: int, at: datetime, outcome: str, owner: str | None) -> bool:
+    async def end(self, task_id: UUID, attempt: int, at: datetime, outcome: AttemptOutcome, owner: str | None) -> bool:
         """An attempt that no task waits for ended: it no longer counts. False if it had ended, or is another's now."""
 
     async def requeued(self, task_id: UUID, attempt: int, at: datetime) -> bool:
@@ -55,3 +55,6 @@ class History(Protocol):
 
     async def durations(self, limit: int) -> list[timedelta]:
         """Claim to end of the latest successful attempts, newest first."""
+
+    async def unplaced(self, task_id: UUID) -> list[int]:
+        """The ended attempts of a task of which no id at the creator is known: it may have them all the same."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from contenthubd.domain.attempt import AttemptOutcome
 from contenthubd.domain.content import NewContent
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.task import Mode, NewTask, Rank, Task, TaskEvent, TaskState
 
 
@@ -35,8 +37,10 @@ class Settlement:
     ends_attempt: bool = True
     abandons: bool = False
     charged: bool = False
+    """Uses up one of the task's tries; kept on the attempt too."""
     died: bool = False
-    outcome: str = ""
+    outcome: AttemptOutcome | None = None
+    """Kept if the attempt ends."""
     run_at: datetime | None = None
     creator_task_id: str | None = None
     creator_ended_at: datetime | None = None
@@ -64,6 +68,8 @@ class Lease:
 
     owner: str
     until: datetime
+    length: timedelta
+    """``until`` is never further away than this, unless the wall clock was set since."""
     instance: str
 
 
@@ -88,15 +94,20 @@ class TaskStore(Protocol):
         """The first ``limit`` pending tasks of these modes in rank order."""
 
     async def claim(
-        self, ids: Collection[UUID], *, run_as: Mapping[Mode, Mode], slots: int, lease: Lease, now: datetime
+        self, ids: Collection[UUID], *, run_as: Mapping[Mode, Mode], slots: int, lease: Lease, at: Moment
     ) -> list[Task]:
         """Start an attempt for pending ids whose mode ``run_as`` names, while fewer than ``slots`` are open."""
 
     async def settle(self, settlement: Settlement) -> bool:
         """Write one decision; False if the task had moved on (nothing is changed then)."""
 
-    async def promote(self, now: datetime, limit: int) -> tuple[list[tuple[UUID, Rank]], datetime | None]:
-        """``retrying`` tasks whose time has come become ``pending``; and when the next one is due."""
+    async def promote(
+        self, now: datetime, limit: int, *, longest: timedelta
+    ) -> tuple[list[tuple[UUID, Rank]], datetime | None]:
+        """``retrying`` tasks whose time has come become ``pending``; and when the next one is due.
+
+        Due is also what would wait for more than ``longest``: no retry does, so the wall clock was set back since.
+        """
 
     async def cancel(self, task_id: UUID, now: datetime, by: str) -> Task | None:
         """Cancel a task that is not final, abandoning its open attempt. None if the state did not allow it."""

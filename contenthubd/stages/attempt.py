@@ -1,9 +1,11 @@
 """Attempt: give one claimed task to the creator and settle what comes of it.
 
-The outcome of a create that was cut off is unknown, so the creator's rows are searched for this attempt's mark before
-anything else happens: found means accepted. An outcome that cannot be written, because the database is away, is kept
-and tried again: it is what the creator was paid for. Its lease is not renewed meanwhile, so whoever can write may take
-the attempt over; every write carries the owner and the attempt, and the one that comes too late changes nothing.
+Whatever a create ended with, unless it surely never ran, the creator's rows are searched for this attempt's mark before
+anything else happens: found means accepted. So are they for the marks of earlier attempts before anything is created.
+
+An outcome that cannot be written, because the database is away, is kept and tried again: it is what the creator was
+paid for. Its lease is not renewed meanwhile, so whoever can write may take the attempt over; every write carries the
+owner and the attempt, and the one that comes too late changes nothing.
 
 A fault of our own over one task ends that attempt and nothing else.
 """
@@ -19,21 +21,27 @@ import structlog
 from anyio.abc import TaskGroup
 
 from contenthubd import faultpoints
-from contenthubd.domain.attempt import Child, mark_of
+from contenthubd.domain.attempt import AttemptOutcome, Child, mark_of
 from contenthubd.domain.errors import Unavailable
-from contenthubd.domain.outcome import Accepted, ErrorKind, Failed, Interrupted, Outcome, Sick, Unknown
+from contenthubd.domain.outcome import (
+    Accepted,
+    Failed,
+    Interrupted,
+    Outcome,
+    Sick,
+)
 from contenthubd.domain.task import Mode, Task
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.creator import Creator
-from contenthubd.ports.flights import FlightStore, Key
+from contenthubd.ports.flights import FlightStore, History, Key
 from contenthubd.ports.stage import Stage, Wake
+from contenthubd.stages.contain import internal_error
+from contenthubd.stages.lookup import FIRST_PAUSE, LONGEST_PAUSE, Lookup, is_told
 from contenthubd.stages.pause import Pause
 from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots
+from contenthubd.stages.suspects import Suspects
 
-FIRST_PAUSE: Final = 0.2
-LONGEST_PAUSE: Final = 5.0
-LOOKUPS: Final = 3
 NOTE_TRIES: Final = 2
 log = structlog.get_logger(__name__)
 
@@ -45,6 +53,7 @@ class Attempts:
         self,
         creator: Creator,
         flights: FlightStore,
+        history: History,
         settle: Settle,
         clock: Clock,
         slots: Slots,
@@ -55,13 +64,16 @@ class Attempts:
     ) -> None:
         self._creator = creator
         self._flights = flights
+        self._history = history
         self._settle = settle
         self._clock = clock
         self._slots = slots
         self._pause = pause
         self._wake = wake
         self._owner = owner
-        self._held: set[Key] = set()
+        self._held: dict[Key, timedelta] = {}
+        self._suspects = Suspects()
+        self._lookup = Lookup(creator, self._left)
         self._unwritten: set[Key] = set()
         self._crashed: set[Key] = set()
         self._scopes: dict[Key, anyio.CancelScope] = {}
@@ -86,7 +98,7 @@ class Attempts:
     @property
     def alive(self) -> frozenset[Key]:
         """Those of them whose lease is to be renewed: all but the ones whose outcome waits to be written."""
-        return frozenset(self._held - self._unwritten)
+        return frozenset(self._held.keys() - self._unwritten)
 
     def crashed(self, key: Key) -> bool:
         """Whether a fault of our own ended this attempt without an outcome; its lease tells when it is rescued."""
@@ -94,7 +106,7 @@ class Attempts:
 
     def hold(self, task: Task) -> None:
         """Count a claimed attempt as ours from now on: its lease is renewed."""
-        self._held.add((task.task_id, task.attempt))
+        self._held.setdefault((task.task_id, task.attempt), self._clock.uptime())
 
     def start(self, task: Task) -> None:
         """Begin an attempt in the background."""
@@ -128,7 +140,7 @@ class Attempts:
         key = task.task_id, task.attempt
         self.hold(task)
         try:
-            outcome = await self._outcome(task, key)
+            outcome = self._suspects.judged(task.task_id, await self._outcome(task, key))
             if isinstance(outcome, Sick):
                 self._pause.trip(outcome)
             elif not isinstance(outcome, Interrupted):
@@ -141,7 +153,7 @@ class Attempts:
         finally:
             self._scopes.pop(key, None)
             self._unwritten.discard(key)
-            self._held.discard(key)
+            self._held.pop(key, None)
 
     async def _outcome(self, task: Task, key: Key) -> Outcome:
         outcome: Outcome = Interrupted()
@@ -156,20 +168,35 @@ class Attempts:
         return outcome
 
     async def _try(self, task: Task, mark: str) -> Outcome:
-        outcome: Outcome
+        """Look for what earlier attempts left, hand the task over, and look again unless all is told."""
         try:
-            if task.mode is Mode.SYNC:
-                return await self._generate(task, mark)
-            outcome = await self._creator.create(task, mark)
-            faultpoints.reached("create.answered")
+            numbers = await self._unplaced(task)
+            found = Interrupted() if numbers is None else await self._lookup.before(task, numbers)
+            if found is not None:
+                return found
+            outcome = await (self._generate(task, mark) if task.mode is Mode.SYNC else self._create(task, mark))
         except Exception as fault:  # noqa: BLE001 - one task must not end the daemon; told with its traceback
             outcome = _failed(task, fault)
-            if task.mode is Mode.SYNC:
-                return outcome
-            return await self._reconcile(task, mark, outcome)
-        if isinstance(outcome, Unknown):
-            return await self._reconcile(task, mark, outcome)
+        return outcome if is_told(task.mode, outcome) else await self._lookup.after(task, mark, outcome)
+
+    async def _create(self, task: Task, mark: str) -> Outcome:
+        outcome = await self._creator.create(task, mark)
+        faultpoints.reached("create.answered")
         return outcome
+
+    async def _unplaced(self, task: Task) -> list[int] | None:
+        """The earlier attempts of which no id is known; None if we are to stop before the database says so."""
+        numbers: list[int] = []
+
+        async def read() -> None:
+            numbers[:] = await self._history.unplaced(task.task_id)
+
+        return numbers if task.attempt == 1 or await self._written(read) else None
+
+    def _left(self, task: Task) -> timedelta:
+        """How much of the attempt's time is left; counted from when its claim was ours."""
+        began = self._held.get((task.task_id, task.attempt), self._clock.uptime())
+        return max(task.timeout - (self._clock.uptime() - began), timedelta())
 
     async def _settled(self, task: Task, key: Key, outcome: Outcome) -> None:
         """Write the outcome; one that cannot be stored at all becomes a failure, which surely can."""
@@ -193,32 +220,9 @@ class Attempts:
                 log.warning("child_not_noted", task_id=str(task.task_id), attempt=task.attempt, pid=child.pid)
             faultpoints.reached("generate.noted")
 
-        deadline = task.deadline_at
-        left = deadline - self._clock.now() if deadline else task.timeout
-        outcome = await self._creator.generate(task, mark, max(left, timedelta()), started)
+        outcome = await self._creator.generate(task, mark, self._left(task), started)
         faultpoints.reached("generate.ended")
         return outcome
-
-    async def _reconcile(self, task: Task, mark: str, unknown: Unknown | Failed) -> Outcome:
-        """Nothing is created again before the creator's rows were searched: a late insert needs a second look.
-
-        A creator too sick to be asked is asked again, until the attempt's time is over.
-        """
-        pause, answers = FIRST_PAUSE, 0
-        while answers < LOOKUPS:
-            rows = await self._creator.find([mark])
-            if isinstance(rows, Sick):
-                log.warning("lookup_postponed", task_id=str(task.task_id), kind=rows.kind, cause=rows.cause)
-                if task.deadline_at is None or self._clock.now() >= task.deadline_at:
-                    break
-                await anyio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-                continue
-            answers += 1
-            if mark in rows:
-                log.info("attempt_reconciled", task_id=str(task.task_id), attempt=task.attempt, lookup=answers)
-                return Accepted(rows[mark].creator_task_id)
-        return unknown
 
     async def _end(self, task: Task, outcome: Outcome) -> None:
         if await self._settle(task, outcome, owner=self._owner):
@@ -228,7 +232,9 @@ class Attempts:
             now, creator_task_id = self._clock.now(), outcome.creator_task_id
             if await self._flights.accepted_late(task.task_id, task.attempt, creator_task_id, now, self._owner):
                 return self._wake(Stage.POLL)
-        elif await self._flights.end(task.task_id, task.attempt, self._clock.now(), "dropped", self._owner):
+        elif await self._flights.end(
+            task.task_id, task.attempt, self._clock.now(), AttemptOutcome.DROPPED, self._owner
+        ):
             return self._slots.give_back()
         log.warning("lease_lost", task_id=str(task.task_id), attempt=task.attempt, outcome=type(outcome).__name__)
 
@@ -257,4 +263,4 @@ class Attempts:
 
 def _failed(task: Task, fault: Exception) -> Failed:
     log.error("attempt_crashed", task_id=str(task.task_id), attempt=task.attempt, exc_info=fault)
-    return Failed(ErrorKind.INTERNAL_ERROR, f"contenthubd hit an internal error: {type(fault).__name__}: {fault}")
+    return internal_error(fault)

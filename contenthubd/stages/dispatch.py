@@ -10,15 +10,16 @@ in mind and started when they turn up, so that they need not wait for the rescue
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
 
 from contenthubd import faultpoints
-from contenthubd.domain.attempt import Flight
+from contenthubd.domain.attempt import AttemptOutcome, Flight
 from contenthubd.domain.errors import Unavailable
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.outcome import ErrorKind, Sick
 from contenthubd.domain.task import Mode, Task
 from contenthubd.ports.clock import Clock
@@ -53,7 +54,7 @@ class Dispatch:
         start: Callable[[Task], None],
         sync_when_down: bool,
         refill: int,
-        async_missed: Callable[[], bool] = lambda: True,
+        async_missed: Callable[[], bool],
     ) -> None:
         self._tasks = tasks
         self._flights = flights
@@ -71,8 +72,8 @@ class Dispatch:
         self._sick: Sick | None = None
         self._held_up = False
         self._run_as: Mapping[Mode, Mode] = {}
-        self._refilled_at: datetime | None = None
-        self._doubtful: dict[UUID, datetime] = {}
+        self._refilled_at: timedelta | None = None
+        self._doubtful: dict[UUID, Moment] = {}
 
     async def tick(self) -> timedelta:
         """Fill the free places; wait until woken when there is nothing to do."""
@@ -97,12 +98,12 @@ class Dispatch:
     async def _claim(self, ids: list[UUID], lease: Lease) -> timedelta:
         if not ids:
             return IDLE
-        now = self._clock.now()
+        at = self._clock.moment()
         faultpoints.reached("dispatch.taken")
         try:
-            claimed = await self._tasks.claim(ids, run_as=self._run_as, slots=self._slots.total, lease=lease, now=now)
+            claimed = await self._tasks.claim(ids, run_as=self._run_as, slots=self._slots.total, lease=lease, at=at)
         except Unavailable:
-            self._doubtful.update(dict.fromkeys(ids, now))
+            self._doubtful.update(dict.fromkeys(ids, at))
             self._refilled_at = None
             raise
         if claimed:
@@ -128,19 +129,25 @@ class Dispatch:
         flights = await self._flights.in_flight(lease.instance)
         self._slots.correct(len(flights), changes)
         for flight in flights:
-            if flight.owner == lease.owner and self._doubtful.get(flight.task_id) == flight.claimed_at:
-                await self._start_if_current(flight)
-        now = self._clock.now()
-        self._doubtful = {task_id: since for task_id, since in self._doubtful.items() if now < since + DOUBT}
+            if flight.owner == lease.owner and self._claimed_by(flight):
+                await self._start_if_current(flight, lease.length)
+        now = self._clock.moment()
+        self._doubtful = {task_id: since for task_id, since in self._doubtful.items() if now.since(since) < DOUBT}
 
-    async def _start_if_current(self, flight: Flight) -> None:
+    def _claimed_by(self, flight: Flight) -> bool:
+        """Whether it is the attempt of the claim that was not answered."""
+        claimed = self._doubtful.get(flight.task_id)
+        return claimed is not None and claimed.wall == flight.claimed.wall
+
+    async def _start_if_current(self, flight: Flight, length: timedelta) -> None:
         """Nobody kept the lease of an attempt that nobody knew of: once it ran out, the rescue has it."""
         if not flight.current:
-            if await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), "dropped", flight.owner):
+            at = self._clock.now()
+            if await self._flights.end(flight.task_id, flight.attempt, at, AttemptOutcome.DROPPED, flight.owner):
                 self._slots.give_back()
             return
         task = await self._tasks.get(flight.task_id)
-        if flight.leased_until is not None and self._clock.now() < flight.leased_until:
+        if flight.leased_until is not None and flight.age(self._clock.moment()) < length:
             self._begin(replace(task, mode=flight.mode))
 
     async def _someone_is_held_up(self) -> bool:
@@ -151,8 +158,7 @@ class Dispatch:
         return self._held_up
 
     def _stale(self) -> bool:
-        """A clock that was set back tells nothing about when it was."""
-        return self._refilled_at is None or not timedelta() <= self._clock.now() - self._refilled_at < REFRESH
+        return self._refilled_at is None or self._clock.uptime() - self._refilled_at >= REFRESH
 
     async def _take(self) -> list[UUID]:
         ids: list[UUID] = []
@@ -166,7 +172,7 @@ class Dispatch:
         Cleared before the database is read: an id that is submitted in between is in one of the two. One row more
         than the queue holds, so that a full queue knows where its knowledge ends and keeps the order.
         """
-        self._refilled_at = self._clock.now()
+        self._refilled_at = self._clock.uptime()
         await self._queue.clear(lane_of(self._run_as))
         waiting = await self._tasks.waiting(self._refill_limit, self._run_as)
         await self._queue.put(waiting)

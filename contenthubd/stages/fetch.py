@@ -40,7 +40,7 @@ class Fetch:
     async def tick(self) -> timedelta:
         """A page of due images; wait for the next one."""
         now = self._clock.now()
-        due, following = await self._images.due_images(now, LIMIT)
+        due, following = await self._images.due_images(now, LIMIT, longest=self._policy.longest)
         for image in due:
             await self._fetch(image)
         if due:

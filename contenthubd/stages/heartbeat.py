@@ -7,7 +7,7 @@ a daemon on another state directory.
 """
 
 from collections.abc import Callable, Collection
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from contenthubd import faultpoints
 from contenthubd.domain.errors import InstanceTaken
@@ -44,12 +44,13 @@ class Heartbeat:
         self._instance = instance
         self._length = length
         self._alive = alive
-        self._until: datetime | None = None
+        self._until: timedelta | None = None
+        """On the clock that nobody sets: a wall clock set back must not make us trust ourselves for longer."""
 
     async def tick(self) -> timedelta:
         """Renew; wait a third of the lease. InstanceTaken while the instance is another daemon's."""
-        until = self._clock.now() + self._length
-        await self._flights.renew(self._owner, until, self._alive())
+        until = self._clock.uptime() + self._length
+        await self._flights.renew(self._owner, self._clock.now() + self._length, self._alive())
         faultpoints.reached("heartbeat.renewed")
         await self.register()
         stale, self._until = self.lease() is None, until
@@ -66,7 +67,7 @@ class Heartbeat:
 
     def lease(self) -> Lease | None:
         """The lease for a claim made now; None while the heartbeat is stale."""
-        now = self._clock.now()
-        if self._until is None or now > self._until - self._length / BEATS:
+        if self._until is None or self._clock.uptime() > self._until - self._length / BEATS:
             return None
-        return Lease(owner=self._owner, until=now + self._length, instance=self._instance)
+        until = self._clock.now() + self._length
+        return Lease(owner=self._owner, until=until, length=self._length, instance=self._instance)

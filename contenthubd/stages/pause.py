@@ -1,7 +1,7 @@
 """The pause that a sick creator earns: it doubles from one second to thirty, and ends when something works again."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -21,7 +21,7 @@ class Pause:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._count = 0
-        self._since: datetime | None = None
+        self._since: timedelta | None = None
         self._length = timedelta()
         self.sick: Sick | None = None
         """Why, for people; None when all is well."""
@@ -30,17 +30,16 @@ class Pause:
 
     @property
     def left(self) -> timedelta:
-        """How long dispatch still waits; zero when it need not, and when the clock was set back."""
+        """How long dispatch still waits; zero when it need not."""
         if self._since is None:
             return timedelta()
-        passed = self._clock.now() - self._since
-        return max(self._length - passed, timedelta()) if passed >= timedelta() else timedelta()
+        return max(self._since + self._length - self._clock.uptime(), timedelta())
 
     def trip(self, sick: Sick) -> None:
         """The creator could not work: wait, longer each time."""
         delay: timedelta = FIRST * (1 << min(self._count, 10))
         self._count += 1
-        self._since, self._length = self._clock.now(), min(delay, LONGEST)
+        self._since, self._length = self._clock.uptime(), min(delay, LONGEST)
         self.tell(sick)
 
     def clear(self) -> None:

@@ -2,19 +2,24 @@
 
 One ``list --json`` answers for all of them. A look at which nothing changed in the creator's database since the last
 answer costs no call, which pays for looking more often when history expects a finish (``domain/polling.py``).
-Deadlines are kept here too: the creator has none.
+
+Deadlines are kept here too: the creator has none. Nobody is judged unseen: after a start, a pause of the machine, an
+outage or a step of the wall clock, a task past its deadline may have finished long ago, so only an answer that was
+asked for after the deadline may time it out. While the creator cannot be asked, or has finished and does not give the
+article, nothing is judged for ``abandon`` beyond the deadline; then the attempt ends as ``creator_unavailable``.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 
 from contenthubd import faultpoints
-from contenthubd.domain.attempt import Flight, is_marked_otherwise
-from contenthubd.domain.errors import Unavailable
+from contenthubd.domain.attempt import AttemptOutcome, Flight, is_marked_otherwise
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.outcome import (
     CreatorRow,
     ErrorKind,
@@ -33,10 +38,14 @@ from contenthubd.ports.creator import Creator, CreatorWatch
 from contenthubd.ports.flights import FlightStore, History, Key
 from contenthubd.ports.tasks import TaskStore
 from contenthubd.stages.attempt import Attempts
+from contenthubd.stages.contain import Contain, internal_error
+from contenthubd.stages.looks import Looks
 from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots
 
 IDLE: Final = timedelta(seconds=30)
+ASK_AGAIN: Final = timedelta(seconds=10)
+"""How soon a creator that did not answer is asked again when a deadline waits for its answer."""
 REQUEUE_AFTER: Final = timedelta(seconds=15)
 REQUEUE_AGAIN: Final = timedelta(seconds=60)
 HISTORY: Final = 50
@@ -44,8 +53,19 @@ OVERWRITTEN: Final = "Failed to claim task"
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Attempts nobody here waits for any more that hold every place at the creator; there is none while one is free."""
+
+    count: int
+    since: datetime
+    """When the first of them was abandoned."""
+    until: datetime
+    """When it is given up at the latest, so that a place is free again."""
+
+
 class Poll:
-    """Follows the attempts that the creator's worker has."""
+    """Watches the attempts that the creator's worker has. ``held`` says whether the instance is surely ours."""
 
     def __init__(
         self,
@@ -62,7 +82,7 @@ class Poll:
         instance: str,
         interval: timedelta,
         abandon: timedelta,
-        held: Callable[[], bool] = lambda: True,
+        held: Callable[[], bool],
     ) -> None:
         self._tasks = tasks
         self._flights = flights
@@ -76,15 +96,15 @@ class Poll:
         self._instance = instance
         self.interval = interval
         self._abandon = abandon
-        self.held = held
-        """Whether the instance is surely ours."""
-        self._last_look: datetime | None = None
+        self._held = held
+        self._contain = Contain("poll")
+        self._looks = Looks(clock)
         self._seen: object = object()
         self._rows: dict[str, CreatorRow] = {}
-        self._troubled: set[Key] = set()
         self._durations: list[timedelta] = []
         self._sick: Sick | None = None
         self.calls = 0
+        self.crowd: Crowd | None = None
         self.stopping = False
         """Set when the worker was ended on purpose: what it left behind is nobody's failure, and is looked for now."""
 
@@ -93,38 +113,57 @@ class Poll:
 
         While the instance may be another daemon's nothing is asked: what is not found *here* may well be there.
         """
-        if not self.held():
+        if not self._held():
             return IDLE
         changes = self._slots.changes
         flights = await self._flights.in_flight(self._instance)
         self._slots.correct(len(flights), changes)
+        self.crowd = _crowd(flights, self._slots.total, self._abandon)
         waiting = [flight for flight in flights if flight.creator_task_id is not None]
         self._watch.in_flight(len([flight for flight in flights if flight.mode == "async"]))
         if waiting:
             await self._look_if_due(waiting)
         else:
-            self._last_look, self._rows = None, {}
+            self._looks.last, self._rows = None, {}
+        self._looks.keep(set(map(_key, flights)))
         for flight in flights:
-            await self._keep_time(flight)
+            await self._contained(flight, partial(self._keep_time, flight))
         return self._delay(waiting) if waiting else IDLE
 
+    async def _contained(self, flight: Flight, work: Callable[[], Awaitable[object]]) -> None:
+        """One attempt's trouble is its own: its neighbours are looked at all the same."""
+        fault = await self._contain(_key(flight), work)
+        if fault is not None:
+            await self._contain(("end", *_key(flight)), partial(self._failed, flight, internal_error(fault)))
+
     async def _look_if_due(self, waiting: Sequence[Flight]) -> None:
-        now = self._clock.now()
-        if self._last_look is None:
-            self._last_look = now
+        now, uptime = self._clock.moment(), self._clock.uptime()
+        first = self._looks.last is None
+        if first:
+            self._looks.begun()
             self._durations = await self._history.durations(HISTORY)
-        if self.stopping or now >= self._due(waiting) or self._someone_died(waiting):
+        missed = first and any(flight.age(now) > self.interval for flight in waiting)
+        due = missed or uptime >= self._due(waiting) or self._answer_is_wanted(waiting, now)
+        if self.stopping or due or self._someone_died(waiting):
             await self._look(waiting, now)
 
-    def _due(self, waiting: Sequence[Flight]) -> datetime:
-        last = self._last_look or self._clock.now()
-        claimed = [flight.claimed_at for flight in waiting if flight.current]
+    def _answer_is_wanted(self, waiting: Sequence[Flight], now: Moment) -> bool:
+        """Whether a deadline passed since the last answer."""
+        if not self._looks.may_ask_again(min(ASK_AGAIN, self.interval)):
+            return False
+        return any(flight.current and flight.overdue(now) and not self._looks.saw_overdue(flight) for flight in waiting)
+
+    def _due(self, waiting: Sequence[Flight]) -> timedelta:
+        now, uptime = self._clock.moment(), self._clock.uptime()
+        last = uptime if self._looks.last is None else self._looks.last
+        claimed = [uptime - flight.age(now) for flight in waiting if flight.current]
         return next_look(last, self.interval, claimed, self._durations)
 
     def _delay(self, waiting: Sequence[Flight]) -> timedelta:
-        deadlines = [flight.deadline_at for flight in waiting if flight.current]
-        following = min([self._due(waiting), *deadlines])
-        return min(max(following - self._clock.now(), timedelta()), CLOSEST)
+        now = self._clock.moment()
+        left = [flight.timeout - flight.age(now) for flight in waiting if flight.current and not flight.overdue(now)]
+        following = min([self._due(waiting) - self._clock.uptime(), *left])
+        return min(max(following, timedelta()), CLOSEST)
 
     def _someone_died(self, waiting: Sequence[Flight]) -> bool:
         rows = (self._rows.get(flight.creator_task_id or "") for flight in waiting)
@@ -137,49 +176,54 @@ class Poll:
             and self._watch.worker_alive(row.worker_id) is False
         )
 
-    async def _look(self, waiting: Sequence[Flight], now: datetime) -> None:
-        self._last_look = now
+    async def _look(self, waiting: Sequence[Flight], now: Moment) -> None:
+        """``now`` was read before anything was asked: whatever is answered is at least as new."""
+        self._looks.begun()
         seen = self._watch.fingerprint()
         wanted = {flight.creator_task_id for flight in waiting if flight.creator_task_id is not None}
         if seen != self._seen or not wanted <= self._rows.keys() or self._someone_died(waiting):
             self.calls += 1
             rows = await self._creator.rows(wanted)
             if isinstance(rows, Sick):
-                if rows != self._sick:
-                    log.warning("poll_failed", kind=rows.kind, cause=rows.cause)
-                self._sick = rows
-                return
-            self._sick = None
+                return self._unanswered(rows)
             self._rows, self._seen = rows, seen
-        for flight in sorted(waiting, key=lambda flight: (flight.task_id, flight.attempt) in self._troubled):
-            await self._judge_one(flight, self._rows.get(flight.creator_task_id or ""))
+        self._sick = None
+        self._looks.answered(now)
+        for flight in sorted(waiting, key=self._troubled):
+            row = self._rows.get(flight.creator_task_id or "")
+            await self._contained(flight, partial(self._judge, flight, row, now))
 
-    async def _judge_one(self, flight: Flight, row: CreatorRow | None) -> None:
-        """A fault over one task stops nobody else's look; who made trouble last time comes last."""
-        key = flight.task_id, flight.attempt
-        self._troubled.discard(key)
-        try:
-            await self._judge(flight, row)
-        except Unavailable:
-            raise
-        except Exception as fault:  # one task must not stop the look at the others; told with its traceback
-            log.error("look_crashed", task_id=str(flight.task_id), attempt=flight.attempt, exc_info=fault)
-            self._troubled.add(key)
+    def _troubled(self, flight: Flight) -> bool:
+        """Who made trouble last time comes last: nobody else waits for it."""
+        return self._looks.is_postponed(_key(flight)) or self._contain.noted(_key(flight))
 
-    async def _judge(self, flight: Flight, row: CreatorRow | None) -> None:
-        if row is not None and is_marked_otherwise(row.requirements, flight.mark):
+    def _unanswered(self, sick: Sick) -> None:
+        if sick != self._sick:
+            log.warning("poll_failed", kind=sick.kind, cause=sick.cause)
+        self._sick = sick
+        self._looks.unanswered()
+
+    async def _judge(self, flight: Flight, row: CreatorRow | None, asked: Moment) -> None:
+        if row is None:
+            await self._failed(flight, Failed(ErrorKind.LOST, "The creator no longer knows this task."))
+        elif is_marked_otherwise(row.requirements, flight.mark):
             cause = f"The creator gave this task the id {row.creator_task_id}, which belongs to another task."
             await self._failed(flight, Failed(ErrorKind.LOST, cause))
-        elif row is None:
-            await self._failed(flight, Failed(ErrorKind.LOST, "The creator no longer knows this task."))
-        elif row.state is RowState.UNKNOWN:
-            log.info("row_state_unknown", task_id=str(flight.task_id), attempt=flight.attempt)
         elif row.state is RowState.COMPLETED:
             await self._completed(flight, row)
         elif row.state in (RowState.FAILED, RowState.CANCELLED):
             await self._failed(flight, await self._why(row))
-        elif self._orphaned(row):
+        elif row.state is RowState.UNKNOWN:
+            if self._looks.postpone(_key(flight)):
+                log.warning("row_state_unknown", task_id=str(flight.task_id), attempt=flight.attempt)
+        else:
+            await self._unfinished(flight, row, asked)
+
+    async def _unfinished(self, flight: Flight, row: CreatorRow, asked: Moment) -> None:
+        if self._orphaned(row):
             await self._failed(flight, self._left_behind())
+        elif flight.current and flight.overdue(asked):
+            await self._timed_out(flight)
         elif row.state is RowState.RUNNING:
             task = await self._tasks.get(flight.task_id)
             if _awaited(flight, task) and task.state is TaskState.SUBMITTED:
@@ -190,16 +234,16 @@ class Poll:
     async def _completed(self, flight: Flight, row: CreatorRow) -> None:
         task = await self._tasks.get(flight.task_id)
         if task.state in FINAL:
-            return await self._ended(flight, "late_success_dropped")
+            return await self._ended(flight, AttemptOutcome.LATE_SUCCESS_DROPPED)
         faultpoints.reached("poll.finish_seen")
         outcome: Outcome = await self._creator.result(row.creator_task_id)
         faultpoints.reached("poll.result_fetched")
         if isinstance(outcome, Succeeded):
             outcome = replace(outcome, ended_at=row.completed_at)
         if isinstance(outcome, Sick | Unknown):
-            # The article is there and only could not be had just now; the deadline bounds how often this is tried.
-            self._troubled.add((flight.task_id, flight.attempt))
-            log.warning("result_postponed", task_id=str(flight.task_id), cause=outcome.cause)
+            # The article is there and only could not be had just now: see _keep_time for how often this is tried.
+            if self._looks.postpone(_key(flight)):
+                log.warning("result_postponed", task_id=str(flight.task_id), cause=outcome.cause)
             return
         if _awaited(flight, task):
             await self._settle(task, outcome)
@@ -207,7 +251,7 @@ class Poll:
             if await self._settle(task, outcome, attempt=flight.attempt):
                 self._attempts.interrupt(flight.task_id)
         else:
-            await self._ended(flight, "failed")
+            await self._ended(flight, AttemptOutcome.FAILED)
         self._durations = await self._history.durations(HISTORY)
 
     async def _failed(self, flight: Flight, failed: Failed) -> None:
@@ -215,7 +259,13 @@ class Poll:
         if _awaited(flight, task):
             await self._settle(task, failed)
         else:
-            await self._ended(flight, "failed")
+            await self._ended(flight, AttemptOutcome.FAILED)
+
+    async def _timed_out(self, flight: Flight) -> None:
+        task = await self._tasks.get(flight.task_id)
+        if _awaited(flight, task):
+            took = flight.timeout.total_seconds()
+            await self._settle(task, TimedOut(f"The creator did not finish within {took:g} seconds."))
 
     async def _why(self, row: CreatorRow) -> Failed:
         """The row's own text is overwritten within seconds; the worker's error log keeps the true cause."""
@@ -237,32 +287,50 @@ class Poll:
     async def _queued(self, flight: Flight, row: CreatorRow) -> None:
         """A pending row whose job was lost with the creator's Redis stays so for ever unless it is queued again."""
         now = self._clock.now()
-        since, pause = flight.accepted_at or flight.claimed_at, REQUEUE_AFTER
+        since, pause = flight.accepted_at or flight.claimed.wall, REQUEUE_AFTER
         if flight.requeued_at is not None:
             since, pause = flight.requeued_at, REQUEUE_AGAIN
-        if not flight.current or now < since + pause:
+        if not flight.current or timedelta() <= now - since < pause:  # a clock that was set back tells nothing
             return
         if await self._creator.requeue(row.creator_task_id):
             log.warning("task_requeued", task_id=str(flight.task_id), attempt=flight.attempt)
             await self._flights.requeued(flight.task_id, flight.attempt, now)
 
     async def _keep_time(self, flight: Flight) -> None:
-        now = self._clock.now()
-        if flight.current and flight.creator_task_id is not None and now >= flight.deadline_at:
-            task = await self._tasks.get(flight.task_id)
-            if _awaited(flight, task):
-                took = flight.timeout.total_seconds()
-                await self._settle(task, TimedOut(f"The creator did not finish within {took:g} seconds."))
-        elif flight.abandoned_at is not None and now >= flight.abandoned_at + self._abandon:
-            await self._ended(flight, "given_up")
+        now = self._clock.moment()
+        if flight.current and flight.creator_task_id is not None and flight.overdue(now):
+            if min(self._looks.in_vain(_key(flight)), flight.age(now) - flight.timeout) >= self._abandon:
+                cause = f"The creator did not answer for {self._abandon.total_seconds():g} seconds past the deadline."
+                await self._failed(flight, Failed(ErrorKind.CREATOR_UNAVAILABLE, cause))
+        elif flight.abandoned_at is not None and self._is_given_up(flight, flight.abandoned_at, now):
+            await self._ended(flight, AttemptOutcome.GIVEN_UP)
 
-    async def _ended(self, flight: Flight, outcome: str) -> None:
+    def _is_given_up(self, flight: Flight, abandoned_at: datetime, now: Moment) -> bool:
+        """The wall clock says when it was abandoned, its age that the clock was not set forward since, nor back.
+
+        It was abandoned at the latest when its creator had not answered for ``abandon`` past its deadline.
+        """
+        since = min(now.wall - abandoned_at, flight.age(now))
+        return since >= self._abandon or flight.age(now) >= flight.timeout + 2 * self._abandon
+
+    async def _ended(self, flight: Flight, outcome: AttemptOutcome) -> None:
         if await self._flights.end(flight.task_id, flight.attempt, self._clock.now(), outcome, flight.owner):
             log.info("attempt_ended", task_id=str(flight.task_id), attempt=flight.attempt, outcome=outcome)
             self._slots.give_back()
+
+
+def _key(flight: Flight) -> Key:
+    return flight.task_id, flight.attempt
 
 
 def _awaited(flight: Flight, task: Task) -> bool:
     """Whether the task still waits for this very attempt: it is read later than the attempt was."""
     in_time = task.attempt == flight.attempt and task.state in (TaskState.SUBMITTED, TaskState.RUNNING)
     return flight.current and in_time
+
+
+def _crowd(flights: Sequence[Flight], total: int, abandon: timedelta) -> Crowd | None:
+    left = [flight.abandoned_at for flight in flights if flight.abandoned_at is not None]
+    if not left or len(left) < total:
+        return None
+    return Crowd(len(left), min(left), min(left) + abandon)

@@ -1,5 +1,6 @@
 """Promote: tasks whose retry time has come go back into the queue."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -20,16 +21,19 @@ log = structlog.get_logger(__name__)
 class Promote:
     """``retrying`` → ``pending``."""
 
-    def __init__(self, tasks: TaskStore, queue: TaskQueue, clock: Clock, wake: Wake) -> None:
+    def __init__(
+        self, tasks: TaskStore, queue: TaskQueue, clock: Clock, wake: Wake, *, longest: Callable[[], timedelta]
+    ) -> None:
         self._tasks = tasks
         self._queue = queue
         self._clock = clock
         self._wake = wake
+        self._longest = longest
 
     async def tick(self) -> timedelta:
         """Promote what is due; wait for the next one."""
         now = self._clock.now()
-        promoted, following = await self._tasks.promote(now, LIMIT)
+        promoted, following = await self._tasks.promote(now, LIMIT, longest=self._longest())
         if promoted:
             faultpoints.reached("promote.written")
             await self._queue.put(promoted)

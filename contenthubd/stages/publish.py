@@ -51,7 +51,7 @@ class Publish:
         if count:
             log.warning("publications_rescued", count=count)
         now = self._clock.now()
-        due, following = await self._pool.claim_due(now, LIMIT, self._owner)
+        due, following = await self._pool.claim_due(now, LIMIT, self._owner, longest=self._policy.longest)
         if due:
             faultpoints.reached("publish.claimed")
         for publication in due:

@@ -7,15 +7,17 @@ come back, articles it had under way are generated twice: at least once is what 
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
-from contenthubd.domain.attempt import Flight
+from contenthubd.domain.attempt import AttemptOutcome, Flight
 from contenthubd.domain.outcome import ErrorKind, Failed
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.flights import FlightStore
 from contenthubd.ports.instances import InstanceStore
 from contenthubd.ports.tasks import Lease, TaskStore
+from contenthubd.stages.contain import Contain
 from contenthubd.stages.settle import Settle
 
 log = structlog.get_logger(__name__)
@@ -46,6 +48,7 @@ class Reclaim:
         self._instance = instance
         self._after = after
         self._every = every
+        self._contain = Contain("reclaim")
 
     async def tick(self) -> timedelta:
         """Release everything of every lost instance, then strike it out."""
@@ -54,7 +57,7 @@ class Reclaim:
         for name in await self._instances.lost(self._instance, self._after):
             flights = await self._flights.in_flight(name)
             for flight in flights:
-                await self._release(flight)
+                await self._contain((flight.task_id, flight.attempt), partial(self._release, flight))
             if await self._instances.forget(name, self._after, self._clock.now()):
                 log.warning("instance_lost", instance=name, attempts=len(flights))
         return self._every
@@ -68,4 +71,4 @@ class Reclaim:
                 await self._settle(task, Failed(ErrorKind.INSTANCE_LOST, cause), owner=flight.owner)
         else:
             now = self._clock.now()
-            await self._flights.end(flight.task_id, flight.attempt, now, ErrorKind.INSTANCE_LOST, flight.owner)
+            await self._flights.end(flight.task_id, flight.attempt, now, AttemptOutcome.INSTANCE_LOST, flight.owner)

@@ -14,15 +14,16 @@ What is done follows from where the attempt was, after the old child is proven d
 A task over which daemons keep dying is parked as poison (see ``settle``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 
 from contenthubd import faultpoints
-from contenthubd.domain.attempt import Flight
+from contenthubd.domain.attempt import AttemptOutcome, Flight
 from contenthubd.domain.outcome import (
     Accepted,
     CreatorRow,
@@ -41,6 +42,7 @@ from contenthubd.ports.flights import FlightStore, Key
 from contenthubd.ports.stage import Stage, Wake
 from contenthubd.ports.tasks import Lease, TaskStore
 from contenthubd.stages.attempt import Attempts
+from contenthubd.stages.contain import Contain, internal_error
 from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots
 
@@ -80,6 +82,7 @@ class Rescue:
         self._lease = lease
         self._state_id = state_id
         self._every = every
+        self._contain = Contain("rescue")
         self._after: Key | None = None
         self._postponed: set[Key] = set()
         self._told: set[object] = set()
@@ -116,8 +119,26 @@ class Rescue:
             self._postponed.add(self._after)
             if flight not in ended or isinstance(rows, Sick):
                 continue
-            if await self._free(flight, rows.get(flight.mark), lease):
-                self._postponed.discard(self._after)
+            await self._contained(flight, partial(self._tried, flight, rows.get(flight.mark), lease))
+
+    async def _contained(self, flight: Flight, work: Callable[[], Awaitable[object]]) -> None:
+        """One attempt's trouble is its own; the third time it is ended for it."""
+        fault = await self._contain((flight.task_id, flight.attempt), work)
+        if fault is not None:
+            ended = partial(self._crashed, flight, internal_error(fault))
+            await self._contain(("end", flight.task_id, flight.attempt), ended)
+
+    async def _tried(self, flight: Flight, row: CreatorRow | None, lease: Lease) -> None:
+        if await self._free(flight, row, lease):
+            self._postponed.discard((flight.task_id, flight.attempt))
+
+    async def _crashed(self, flight: Flight, failed: Failed) -> None:
+        task = await self._tasks.get(flight.task_id)
+        if task.attempt == flight.attempt and flight.current:
+            await self._settle(task, failed)
+        else:
+            now = self._clock.now()
+            await self._flights.end(flight.task_id, flight.attempt, now, AttemptOutcome.DIED, flight.owner)
 
     def _tell_once(self, trouble: Sick | Unknown, **told: object) -> None:
         """Not at every sweep: a creator may be sick for hours."""
@@ -127,7 +148,7 @@ class Rescue:
 
     async def _free(self, flight: Flight, row: CreatorRow | None, lease: Lease) -> bool:
         """False if it has to be tried again."""
-        key, now = (flight.task_id, flight.attempt), self._clock.now()
+        key, now = (flight.task_id, flight.attempt), self._clock.moment()
         unbegun = f"{lease.owner}/unbegun"
         never_begun = flight.owner in (lease.owner, unbegun) and not self._attempts.crashed(key)
         # Not under our own name, which the heartbeat keeps alive: what we cannot finish is found expired again. The
@@ -141,16 +162,16 @@ class Rescue:
         if flight.current:
             task = await self._tasks.get(flight.task_id)
             outcome = await self._outcome(flight, row, never_begun=never_begun)
-            if isinstance(outcome, Sick | Unknown) and now < flight.deadline_at:
+            if isinstance(outcome, Sick | Unknown) and not flight.overdue(now):
                 self._tell_once(outcome, task_id=str(flight.task_id), cause=outcome.cause)
                 return False
             log.warning("attempt_rescued", task_id=str(flight.task_id), **told)
             died = not isinstance(outcome, Accepted) and not never_begun
             await self._settle(task, outcome, owner=ours.owner, died=died)
         elif row is not None and flight.mode is Mode.ASYNC:
-            await self._flights.accepted_late(*key, row.creator_task_id, now, ours.owner)
+            await self._flights.accepted_late(*key, row.creator_task_id, now.wall, ours.owner)
             self._wake(Stage.POLL)
-        elif await self._flights.end(*key, now, "died", ours.owner):
+        elif await self._flights.end(*key, now.wall, AttemptOutcome.DIED, ours.owner):
             self._slots.give_back()
         return True
 

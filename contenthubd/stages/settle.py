@@ -15,10 +15,11 @@ from anyio import to_thread
 
 from contenthubd import faultpoints
 from contenthubd.domain.article import Article, read_article
-from contenthubd.domain.attempt import mark_of
+from contenthubd.domain.attempt import AttemptOutcome, mark_of
 from contenthubd.domain.content import NewContent
 from contenthubd.domain.errors import Conflict
 from contenthubd.domain.outcome import (
+    COUNTED,
     PERMANENT,
     UNCHARGED,
     Accepted,
@@ -42,6 +43,8 @@ from contenthubd.stages.slots import Slots
 SHORT_CHARS: Final = 1_000
 """An article up to this length is read on the event loop: in less time than a thread takes to start."""
 MAX_FACT_CHARS: Final = 1_000
+SICK_AT_ONCE: Final = 2
+"""How many uncharged attempts a task has before the next one over a sick creator waits for a retry delay."""
 log = structlog.get_logger(__name__)
 
 
@@ -137,24 +140,23 @@ def decide(
             data = {"attempt": attempt, "creator_task_id": creator_task_id}
             fact = Fact("task_accepted", data)
             return base.write(
-                TaskEvent.ACCEPTED, "accepted", facts=(fact,), ends_attempt=False, creator_task_id=creator_task_id
+                TaskEvent.ACCEPTED, None, facts=(fact,), ends_attempt=False, creator_task_id=creator_task_id
             )
         case Succeeded():
             return _succeeded(base, outcome, rules, clock)
         case Failed():
-            return _failed(base, outcome, rules, clock, died=died or outcome.kind is ErrorKind.WORKER_GONE)
+            return _failed(base, outcome, rules, clock, died=died or outcome.kind in COUNTED)
         case TimedOut(cause):
             return _failed(base, Failed(ErrorKind.TIMED_OUT, cause), rules, clock, died=died)
         case Unknown(cause):
             return _failed(base, Failed(ErrorKind.CREATE_UNANSWERED, cause), rules, clock, died=died)
-        case Sick(kind, cause):
-            fact = Fact("task_released", {"attempt": attempt, "kind": kind, "cause": cause})
-            return base.write(TaskEvent.RELEASED, "creator_sick", facts=(fact,), failed=Failed(kind, cause))
+        case Sick():
+            return _released(base, outcome, rules, clock)
         case Interrupted():
             if died and task.deaths + 1 >= rules.poison_limit:
                 return _failed(base, Failed(ErrorKind.STOPPED, _CUT_OFF), rules, clock, died=True)
             fact = Fact("task_released", {"attempt": attempt, "cause": "died" if died else "stopped"})
-            return base.write(TaskEvent.RELEASED, "interrupted", facts=(fact,), died=died)
+            return base.write(TaskEvent.RELEASED, AttemptOutcome.INTERRUPTED, facts=(fact,), died=died)
         case _:
             assert_never(outcome)
 
@@ -175,7 +177,7 @@ class _Base:
     def write(
         self,
         event: TaskEvent,
-        outcome: str,
+        outcome: AttemptOutcome | None,
         *,
         facts: tuple[Fact, ...],
         ends_attempt: bool = True,
@@ -235,7 +237,7 @@ def _succeeded(base: _Base, outcome: Succeeded, rules: Rules, clock: Clock) -> S
     completed = Fact("task_completed", {"attempt": base.attempt, "late": late, "chars": len(article.body)})
     return base.write(
         TaskEvent.SUCCEEDED_LATE if late else TaskEvent.SUCCEEDED,
-        "succeeded",
+        AttemptOutcome.SUCCEEDED,
         facts=(completed, *_article_facts(article, base.attempt, approved=approved)),
         creator_task_id=outcome.creator_task_id,
         creator_ended_at=outcome.ended_at,
@@ -257,11 +259,26 @@ def _article_facts(article: Article, attempt: int, *, approved: bool) -> Iterato
     yield Fact("content_approved" if approved else "content_awaits_review", {"by": "auto"})
 
 
+def _released(base: _Base, sick: Sick, rules: Rules, clock: Clock) -> Settlement:
+    """Back into the queue, uncharged. A task that comes back again and again lets others be tried in between."""
+    task, failed = base.task, Failed(sick.kind, sick.cause)
+    behind = sick.spawned and base.attempt - task.retry_count > SICK_AT_ONCE
+    run_at = rules.retry.retry_at(1, base.now, clock.random()) if behind else None
+    data = {"attempt": base.attempt, "kind": sick.kind, "cause": sick.cause, "run_at": run_at}
+    return base.write(
+        TaskEvent.FAILED if behind else TaskEvent.RELEASED,
+        AttemptOutcome.CREATOR_SICK,
+        facts=(Fact("task_released", data),),
+        run_at=run_at,
+        failed=failed,
+    )
+
+
 def _failed(base: _Base, failed: Failed, rules: Rules, clock: Clock, *, died: bool) -> Settlement:
     task = base.task
     timed_out = failed.kind is ErrorKind.TIMED_OUT
     too_often = died and task.deaths + 1 >= rules.poison_limit
-    if too_often and failed.kind is not ErrorKind.WORKER_GONE:
+    if too_often and failed.kind not in COUNTED:
         failed = Failed(ErrorKind.POISON, f"{_POISON} Last: {failed.cause}", failed.exit_code, failed.stderr_tail)
     # Five tasks share a worker, so its death convicts none of them; but from the third on it costs each a try.
     charged = too_often or failed.kind not in UNCHARGED
@@ -270,11 +287,12 @@ def _failed(base: _Base, failed: Failed, rules: Rules, clock: Clock, *, died: bo
     run_at = None
     if not over:
         run_at = rules.retry.retry_at(task.retry_count + 1, base.now, clock.random()) if charged else base.now
-    abandons = timed_out and task.mode is Mode.ASYNC
+    unfinished = timed_out or failed.kind is ErrorKind.CREATOR_UNAVAILABLE
+    abandons = unfinished and task.mode is Mode.ASYNC and task.state is not TaskState.SUBMITTING
     data = {"attempt": base.attempt, "kind": failed.kind, "cause": failed.cause, "charged": charged, "run_at": run_at}
     return base.write(
         event,
-        "timed_out" if timed_out else "failed",
+        AttemptOutcome.TIMED_OUT if timed_out else AttemptOutcome.FAILED,
         facts=(Fact("task_gave_up" if over else "attempt_failed", data),),
         ends_attempt=not abandons,
         abandons=abandons,

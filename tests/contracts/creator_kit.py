@@ -18,6 +18,7 @@ import uuid_utils.compat
 from contenthubd.adapters.creator.creator import CommandCreator
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.domain.attempt import Child, mark_of
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.task import Mode, Rank, Task, TaskState
 from tests.real import package
 from tests.real.services import Services
@@ -36,6 +37,12 @@ class FixedClock:
 
     def now(self) -> datetime:
         return NOON
+
+    def uptime(self) -> timedelta:
+        return timedelta(days=1)
+
+    def moment(self) -> Moment:
+        return Moment(NOON, "boot", self.uptime())
 
     def random(self) -> float:
         return 0.5

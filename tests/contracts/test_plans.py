@@ -30,8 +30,9 @@ from contenthubd.adapters.postgres.publications import PostgresPublications
 from contenthubd.adapters.postgres.schedules import PostgresSchedules
 from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.adapters.postgres.views import PostgresViews
-from contenthubd.domain.attempt import Child
+from contenthubd.domain.attempt import AttemptOutcome, Child
 from contenthubd.domain.content import ContentEvent, NewContent
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.publication import PublicationEvent
 from contenthubd.domain.task import Mode, NewTask, TaskEvent, TaskState
 from contenthubd.ports.tasks import Fact, Lease, NewBatch, Settlement
@@ -44,7 +45,8 @@ from tests.postgres_server import TestServer
 FINISHED: Final = int(os.environ.get("CONTENTHUB_FINISHED", "100000"))
 WAITING: Final = FINISHED // 10
 SHORT: Final = 10_000
-LEASE: Final = Lease(owner="0/run", until=NOON + timedelta(seconds=30), instance="main")
+LONGEST: Final = timedelta(days=20_000)
+LEASE: Final = Lease(owner="0/run", until=NOON + timedelta(seconds=30), length=timedelta(seconds=30), instance="main")
 CHILD: Final = Child(pid=1, started=1, boot_id="boot")
 SLACK: Final = 12
 """Pages a longer past may add: each index has a level or two more, and rows are joined in another order."""
@@ -75,8 +77,8 @@ class Past:
         self.account = (await self._ids("SELECT id FROM account WHERE name = 'account7'"))[0]
 
         self.flight = replace((await self.flights.in_flight("main"))[0], owner="0/gone", leased_until=NOON)
-        self.image = (await self.images.due_images(NOON, 1))[0][0]
-        self.publication = (await self.pool.claim_due(NOON, 1, "0/run"))[0][0]
+        self.image = (await self.images.due_images(NOON, 1, longest=LONGEST))[0][0]
+        self.publication = (await self.pool.claim_due(NOON, 1, "0/run", longest=LONGEST))[0][0]
 
     async def _ids(self, statement: str) -> list[UUID]:
         return [row[0] for row in await self.database.rows(text(statement))]
@@ -102,7 +104,8 @@ class Past:
         """What ends the attempt that is under way."""
         return Settlement(
             task_id=self.under_way, attempt=1, task_attempt=1, leaves=TaskState.SUBMITTED, enters=enters, event=event,
-            at=NOON, outcome="done", content=content, error_kind=None if content else "lost",
+            at=NOON, outcome=AttemptOutcome.SUCCEEDED if content else AttemptOutcome.FAILED, content=content,
+            error_kind=None if content else "lost",
             run_at=NOON if enters is TaskState.RETRYING else None, facts=(Fact("told"),),
         )  # fmt: skip
 
@@ -136,14 +139,14 @@ WRITES: Final[Mapping[str, tuple[int, Ask]]] = {
         5000,
         lambda past: past.tasks.submit(past.new(100), past.new_batch()),
     ),
-    "claim": (400, lambda past: past.tasks.claim(past.pending, run_as=BOTH, slots=25, lease=LEASE, now=NOON)),
+    "claim": (400, lambda past: past.tasks.claim(past.pending, run_as=BOTH, slots=25, lease=LEASE, at=Moment(NOON))),
     "settle": (200, lambda past: past.tasks.settle(past.settlement(TaskEvent.FAILED, TaskState.RETRYING))),
     "settle with content": (
         200,
         lambda past: past.tasks.settle(past.settlement(TaskEvent.SUCCEEDED, TaskState.COMPLETED, past.article())),
     ),
-    "promote nothing": (50, lambda past: past.tasks.promote(NOON, 500)),
-    "promote": (45_000, lambda past: past.tasks.promote(NOON + timedelta(days=99), 500)),
+    "promote nothing": (50, lambda past: past.tasks.promote(NOON, 500, longest=LONGEST)),
+    "promote": (45_000, lambda past: past.tasks.promote(NOON + timedelta(days=99), 500, longest=LONGEST)),
     "hurry": (200, lambda past: past.tasks.hurry(past.retrying, NOON, "me")),
     "cancel": (200, lambda past: past.tasks.cancel(past.pending[0], NOON, "me")),
     "revive": (200, lambda past: past.tasks.revive(past.failed, NOON, "me")),
@@ -151,7 +154,7 @@ WRITES: Final[Mapping[str, tuple[int, Ask]]] = {
     "own child": (50, lambda past: past.flights.own_child(past.under_way, 1, CHILD, "0/run")),
     "take over": (50, lambda past: past.flights.take_over(past.flight, LEASE)),
     "accepted late": (50, lambda past: past.flights.accepted_late(past.under_way, 1, "theirs", NOON, "0/run")),
-    "end": (50, lambda past: past.flights.end(past.under_way, 1, NOON, "dropped", "0/run")),
+    "end": (50, lambda past: past.flights.end(past.under_way, 1, NOON, AttemptOutcome.DROPPED, "0/run")),
     "requeued": (50, lambda past: past.flights.requeued(past.under_way, 1, NOON)),
     "image fetched": (100, lambda past: past.images.image_fetched(past.image, "p", "image/png", 1, NOON)),
     "image failed": (100, lambda past: past.images.image_failed(past.image, "no", NOON, NOON)),
@@ -160,8 +163,11 @@ WRITES: Final[Mapping[str, tuple[int, Ask]]] = {
     ),
     "hold the instance": (100, lambda past: past.instances.hold("main", "0", AN_HOUR)),
     "submit a batch with a key": (5000, lambda past: past.tasks.submit(past.new(100), past.new_batch("new"))),
-    "publications": (3000, lambda past: past.pool.claim_due(NOON, 20, "0/run")),
-    "no publications": (1000, lambda past: past.pool.claim_due(NOON - timedelta(days=9999), 20, "0/run")),
+    "publications": (3000, lambda past: past.pool.claim_due(NOON, 20, "0/run", longest=LONGEST)),
+    "no publications": (
+        1000,
+        lambda past: past.pool.claim_due(NOON - timedelta(days=9999), 20, "0/run", longest=LONGEST),
+    ),
     "release stale": (20, lambda past: past.pool.release_stale("0", "")),
     "review": (
         200,
@@ -184,8 +190,8 @@ READS: Final[Mapping[str, tuple[int, Ask]]] = {
     "lost instances": (20, lambda past: past.instances.lost("main", AN_HOUR)),
     "due schedules": (20, lambda past: past.schedules.due(NOON, 50)),
     "durations": (120, lambda past: past.flights.durations(50)),
-    "due images": (200, lambda past: past.images.due_images(NOON, 20)),
-    "no due images": (50, lambda past: past.images.due_images(NOON - timedelta(days=9999), 20)),
+    "due images": (200, lambda past: past.images.due_images(NOON, 20, longest=LONGEST)),
+    "no due images": (50, lambda past: past.images.due_images(NOON - timedelta(days=9999), 20, longest=LONGEST)),
     "tasks": (1500, _listed()),
     "tasks deep": (1500, lambda past: _listed(after=past.middle)(past)),
     "tasks by state": (6000, _listed(states=("failed", "timeout"))),

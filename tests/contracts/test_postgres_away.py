@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -82,14 +83,14 @@ def calls(database: Database) -> list[object]:
     pool = PostgresPublications(database, Path("/images"))
     return [
         tasks.waiting(1, [Mode.ASYNC]),
-        tasks.promote(NOON, 1),
+        tasks.promote(NOON, 1, longest=timedelta(days=1)),
         flights.in_flight(INSTANCE),
         flights.renew("me", NOON, [(UUID(int=1), 1)]),
         PostgresInstances(database).hold(INSTANCE, "me", LEASE),
         PostgresInstances(database).lost(INSTANCE, LEASE),
         PostgresInstances(database).forget(INSTANCE, LEASE, NOON),
-        pool.claim_due(NOON, 1, "me"),
-        PostgresImages(database).due_images(NOON, 1),
+        pool.claim_due(NOON, 1, "me", longest=timedelta(days=1)),
+        PostgresImages(database).due_images(NOON, 1, longest=timedelta(days=1)),
         views.last_batch(),
         House(database).account(),
         upgrade(database),

@@ -10,11 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from contenthubd.adapters.postgres.engine import Database
+from contenthubd.domain.attempt import AttemptOutcome
 from contenthubd.domain.errors import NotFound
 from contenthubd.domain.task import Mode, TaskState
 from contenthubd.ports.tasks import Lease
 from tests.clock import ManualClock
-from tests.stages.house import INSTANCE, House
+from tests.stages.house import INSTANCE, LEASE, House
 from tests.stages.scripted_creator import CHILD
 
 
@@ -108,13 +109,14 @@ async def test_a_flight_is_read_as_it_was_written(house: House) -> None:
     [flight] = await house.flights.in_flight(INSTANCE)
     assert flight.current
     assert (flight.child, flight.owner, flight.mode, flight.state) == (CHILD, house.owner, Mode.SYNC, TaskState.RUNNING)
-    assert flight.deadline_at == house.clock.now() + timedelta(seconds=77)
+    assert (flight.claimed, flight.timeout) == (house.clock.moment(), timedelta(seconds=77))
 
 
 async def test_a_lease_is_taken_over_once_and_only_from_its_owner(house: House) -> None:
     await house.claimed()
     [flight] = await house.flights.in_flight(INSTANCE)
-    leases = [Lease(owner=f"other/{number}", until=house.clock.now(), instance=INSTANCE) for number in range(4)]
+    until = house.clock.now()
+    leases = [Lease(owner=f"other/{number}", until=until, length=LEASE, instance=INSTANCE) for number in range(4)]
     won = await asyncio.gather(*(house.flights.take_over(flight, lease) for lease in leases))
     assert sorted(won) == [False, False, False, True]
 
@@ -134,18 +136,18 @@ async def test_only_the_owners_leases_are_renewed_and_of_those_only_the_living(h
 async def test_an_attempt_that_is_waited_for_can_only_be_settled(house: House) -> None:
     task = await house.claimed()
     now = house.clock.now()
-    assert not await house.flights.end(task.task_id, 1, now, "dropped", house.owner)
+    assert not await house.flights.end(task.task_id, 1, now, AttemptOutcome.DROPPED, house.owner)
     assert not await house.flights.accepted_late(task.task_id, 1, "creator-1", now, house.owner)
     assert (await house.attempt(task)).creator_task_id is None
     await house.steer.cancel(task.task_id, by="test")
-    assert not await house.flights.end(task.task_id, 1, now, "dropped", "other")
+    assert not await house.flights.end(task.task_id, 1, now, AttemptOutcome.DROPPED, "other")
     assert not await house.flights.accepted_late(task.task_id, 1, "creator-2", now, "other")
     assert await house.flights.accepted_late(task.task_id, 1, "creator-1", now, house.owner)
     row = await house.attempt(task)
     assert (row.creator_task_id, row.owner) == ("creator-1", None)
-    assert not await house.flights.end(task.task_id, 1, now, "dropped", house.owner)
-    assert await house.flights.end(task.task_id, 1, now, "dropped", None)
-    assert not await house.flights.end(task.task_id, 1, now, "dropped", None)
+    assert not await house.flights.end(task.task_id, 1, now, AttemptOutcome.DROPPED, house.owner)
+    assert await house.flights.end(task.task_id, 1, now, AttemptOutcome.DROPPED, None)
+    assert not await house.flights.end(task.task_id, 1, now, AttemptOutcome.DROPPED, None)
     assert not await house.flights.requeued(task.task_id, 1, now)
 
 
@@ -156,7 +158,7 @@ async def test_what_was_never_meant_for_an_attempt_changes_nothing(house: House)
     for task_id, attempt in ((unknown, 1), (task.task_id, 2)):
         assert not await house.flights.own_child(task_id, attempt, CHILD, house.owner)
         assert not await house.flights.accepted_late(task_id, attempt, "x", now, house.owner)
-        assert not await house.flights.end(task_id, attempt, now, "x", house.owner)
+        assert not await house.flights.end(task_id, attempt, now, AttemptOutcome.DROPPED, house.owner)
         assert not await house.flights.requeued(task_id, attempt, now)
     assert dict((await house.attempt(task))._mapping) == before
 
@@ -171,7 +173,7 @@ async def test_history_tells_successes_only_newest_first(house: House) -> None:
         assert await house.state(task) is TaskState.COMPLETED
     task = await house.claimed()
     await house.steer.cancel(task.task_id, by="test")
-    await house.flights.end(task.task_id, 1, house.clock.now(), "dropped", house.owner)
+    await house.flights.end(task.task_id, 1, house.clock.now(), AttemptOutcome.DROPPED, house.owner)
     assert [took.total_seconds() for took in await house.flights.durations(2)] == [30, 20]
 
 

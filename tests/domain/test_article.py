@@ -49,8 +49,14 @@ def test_every_echo_goes(lines: list[str], times: int) -> None:
     assert without_mark(echoed, MARK) == (article, True)
 
 
-def test_the_mark_of_another_attempt_stays() -> None:
-    assert without_mark(f"a\n{OTHER}\n{MARK}\nb", MARK) == (f"a\n{OTHER}\nb", True)
+def test_the_marks_of_the_tasks_other_attempts_go_too() -> None:
+    assert without_mark(f"a\n{OTHER}\n{MARK}\nb", MARK) == ("a\nb", True)
+    assert without_mark(f"a\n{OTHER}\nb", MARK) == ("a\nb", True)
+
+
+def test_the_mark_of_another_task_stays() -> None:
+    article = f"a\n{mark_of(UUID(int=1 << 20), 1)}\nb"
+    assert without_mark(article, MARK) == (article, False)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from contenthubd.domain.attempt import MARK_LENGTH, Flight, mark_of, with_mark
+from contenthubd.domain.attempt import MARK_LENGTH, Flight, is_marked_otherwise, mark_of, with_mark
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.task import Mode, TaskState
 
-CLAIMED = datetime(2026, 1, 1, tzinfo=UTC)
+NOON = datetime(2026, 1, 1, tzinfo=UTC)
+CLAIMED = Moment(NOON, "boot", timedelta(hours=5))
 FLIGHT = Flight(
     task_id=UUID(int=1),
     attempt=2,
@@ -21,7 +23,7 @@ FLIGHT = Flight(
     state=TaskState.RUNNING,
     mode=Mode.ASYNC,
     mark="",
-    claimed_at=CLAIMED,
+    claimed=CLAIMED,
     timeout=timedelta(seconds=1800),
 )
 ATTEMPTS = st.integers(1, 0xFFFF)
@@ -53,8 +55,36 @@ def test_the_mark_is_the_last_line_of_the_requirements(requirements: str, task_i
     assert len(marked) == len(requirements) + 1 + MARK_LENGTH
 
 
-def test_a_flight_ends_at_its_own_deadline() -> None:
-    assert FLIGHT.deadline_at == CLAIMED + timedelta(minutes=30)
+@pytest.mark.parametrize("stepped", [0, 90, -90, 3600, -3600, 10**9, -(10**9)])
+@pytest.mark.parametrize("minutes", [0, 29, 30, 31])
+def test_a_step_of_the_wall_clock_changes_no_age_within_one_boot(minutes: int, stepped: int) -> None:
+    passed = timedelta(minutes=minutes)
+    now = Moment(NOON + passed + timedelta(seconds=stepped), "boot", timedelta(hours=5) + passed)
+    assert FLIGHT.age(now) == passed
+    assert FLIGHT.overdue(now) is (minutes >= 30)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        Moment(NOON + timedelta(minutes=7), "another boot", timedelta(hours=9)),
+        Moment(NOON + timedelta(minutes=7), "boot", timedelta(hours=1)),
+        Moment(NOON + timedelta(minutes=7)),
+    ],
+)
+def test_beyond_one_boot_the_wall_clock_tells_the_age(now: Moment) -> None:
+    assert FLIGHT.age(now) == timedelta(minutes=7)
+
+
+def test_no_age_is_negative() -> None:
+    assert FLIGHT.age(Moment(NOON - timedelta(hours=1), "another boot", timedelta())) == timedelta()
+
+
+def test_attempts_of_one_task_are_not_marked_otherwise_and_another_tasks_are() -> None:
+    one, other = UUID("0190a000-0000-7000-8000-0123456789ab"), UUID("0190a000-0000-7000-8000-1123456789ab")
+    assert not is_marked_otherwise(with_mark("r", mark_of(one, 1)), mark_of(one, 2))
+    assert is_marked_otherwise(with_mark("r", mark_of(other, 1)), mark_of(one, 1))
+    assert not is_marked_otherwise("no mark", mark_of(one, 1))
 
 
 @pytest.mark.parametrize(

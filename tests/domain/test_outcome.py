@@ -2,7 +2,7 @@
 
 import pytest
 
-from contenthubd.domain.outcome import HINTS, PERMANENT, UNCHARGED, ErrorKind, Sick
+from contenthubd.domain.outcome import COUNTED, HINTS, PERMANENT, UNCHARGED, ErrorKind, Sick
 
 SICKNESSES = (
     ErrorKind.CREATOR_MISSING,
@@ -26,5 +26,6 @@ def test_a_failure_of_the_task_itself_has_no_hint_about_the_creator() -> None:
 
 
 def test_what_the_creator_did_is_not_held_against_the_task() -> None:
-    assert {*SICKNESSES, ErrorKind.STOPPED, ErrorKind.INSTANCE_LOST} >= UNCHARGED
+    assert {*SICKNESSES, ErrorKind.STOPPED, ErrorKind.INSTANCE_LOST, ErrorKind.CREATOR_UNAVAILABLE} >= UNCHARGED
+    assert COUNTED <= UNCHARGED, "what is not charged and no sickness either is counted"
     assert not UNCHARGED & PERMANENT

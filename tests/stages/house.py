@@ -83,20 +83,26 @@ class House:
         self.tasks, self.flights = tasks or PostgresTasks(database), PostgresFlights(database)
         self.accounts, self.views = PostgresAccounts(database), PostgresViews(database)
         self.pool, self.images = PostgresPublications(database, Path("/images")), PostgresImages(database)
+        self.async_missed = True
         self.queue = MemoryQueue(memory)
         self.slots = Slots(total, self.ring)
         self.pause = Pause(self.clock)
         self.settle = self._settle(targets)
         self.attempts = Attempts(
-            asked, self.flights, self.settle, self.clock, self.slots, self.pause, self.ring, owner=self.owner
-        )
+            asked, self.flights, self.flights, self.settle, self.clock, self.slots, self.pause, self.ring,
+            owner=self.owner,
+        )  # fmt: skip
         self.instance, self.instances = instance, PostgresInstances(database)
         self.heartbeat = self._heartbeat()
-        self.dispatch = Dispatch(
-            self.tasks, self.flights, self.queue, asked, self.clock, self.slots, self.pause,
-            lease=self.heartbeat.lease, start=self._note, sync_when_down=sync_when_down, refill=memory + 1,
-        )  # fmt: skip
+        self.dispatch = self._dispatch(asked, sync_when_down=sync_when_down, refill=memory + 1)
         self._put_together(asked, targets)
+
+    def _dispatch(self, asked: ScriptedCreator | CommandCreator, *, sync_when_down: bool, refill: int) -> Dispatch:
+        return Dispatch(
+            self.tasks, self.flights, self.queue, asked, self.clock, self.slots, self.pause,
+            lease=self.heartbeat.lease, start=self._note, sync_when_down=sync_when_down, refill=refill,
+            async_missed=lambda: self.async_missed,
+        )  # fmt: skip
 
     def _settle(self, targets: tuple[str, ...]) -> Settle:
         rules = Rules(retry=POLICY, poison_limit=3, targets=targets)
@@ -113,8 +119,11 @@ class House:
         self.poll = Poll(
             self.tasks, self.flights, self.flights, asked, asked, self.settle, self.attempts, self.clock,
             self.slots, instance=self.instance, interval=timedelta(seconds=30), abandon=timedelta(hours=1),
+            held=lambda: self.heartbeat.lease() is not None,
         )  # fmt: skip
-        self.promote = Promote(self.tasks, self.queue, self.clock, self.ring)
+        self.promote = Promote(
+            self.tasks, self.queue, self.clock, self.ring, longest=lambda: self.settle.rules.retry.longest
+        )
         self.rescue = Rescue(
             self.tasks, self.flights, asked, asked, self.settle, self.attempts, self.clock, self.slots, self.ring,
             lease=self.heartbeat.lease, state_id=self.owner.partition("/")[0], every=LEASE / 2,
@@ -197,8 +206,13 @@ class House:
 
     async def look(self) -> timedelta:
         """A polling round that is surely due."""
-        await self.poll.tick()
+        await self.polled()
         self.clock.advance(30)
+        return await self.polled()
+
+    async def polled(self) -> timedelta:
+        """A tick of poll behind a fresh heartbeat."""
+        await self.beat()
         return await self.poll.tick()
 
     async def again(self, task: Task) -> Task:

@@ -17,8 +17,8 @@ from contenthubd.domain.outcome import ErrorKind, Failed, RowState, Sick, TimedO
 from contenthubd.domain.task import Mode, Task, TaskState
 from contenthubd.ports.stage import Stage
 from contenthubd.ports.tasks import Lease, Settlement
-from contenthubd.stages.attempt import LOOKUPS
-from tests.stages.house import INSTANCE, House
+from contenthubd.stages.lookup import LOOKUPS
+from tests.stages.house import INSTANCE, LEASE, House
 from tests.stages.scripted_creator import CHILD, Create
 
 SICK = Sick(ErrorKind.DATABASE_MISSING, "locked")
@@ -82,7 +82,8 @@ async def test_but_not_longer_than_the_attempt_may_take(house: House) -> None:
     task = await house.claimed(timeout_seconds=60)
     house.clock.advance(60)
     await house.attempts.run(task)
-    assert (await house.now(task)).error_kind == "create_unanswered"
+    now = await house.now(task)
+    assert (now.error_kind, now.retry_count, now.deaths) == ("creator_unavailable", 0, 1)
     assert house.creator.calls["find"] == 1
 
 
@@ -229,7 +230,7 @@ async def test_an_attempt_that_another_daemon_took_over_is_left_to_it(house: Hou
     async with at_work(house, task):
         house.clock.advance(31)
         [flight] = await house.flights.in_flight(INSTANCE)
-        theirs = Lease(owner="other/daemon", until=house.clock.now() + timedelta(seconds=30), instance=INSTANCE)
+        theirs = Lease(owner="other/daemon", until=house.clock.now() + LEASE, length=LEASE, instance=INSTANCE)
         assert await house.flights.take_over(flight, theirs)
         house.creator.script.append(Create(Failed(ErrorKind.GENERATION_FAILED, "no")))
     row = await house.attempt(task)
@@ -247,9 +248,9 @@ async def test_so_is_one_that_was_accepted_meanwhile(house: House) -> None:
 
 async def test_a_late_success_elsewhere_kills_the_child_that_is_not_needed_any_more(house: House) -> None:
     task, creator_task_id = await house.accepted(timeout_seconds=60)
-    await house.poll.tick()
+    await house.polled()
     house.clock.advance(60)
-    await house.poll.tick()
+    await house.polled()
     assert await house.state(task) is TaskState.RETRYING
     house.creator.sick = {Mode.ASYNC: Sick(ErrorKind.CREATOR_REDIS_DOWN, "gone")}
     second = await house.again(task)

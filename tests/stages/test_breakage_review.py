@@ -8,7 +8,7 @@ from sqlalchemy import text
 from contenthubd.domain.content import ContentEvent, ContentState
 from contenthubd.domain.errors import InvalidInput
 from contenthubd.domain.task import Mode
-from tests.stages.house import House
+from tests.stages.house import POLICY, House
 
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.01
@@ -63,8 +63,8 @@ async def test_a_content_that_is_being_decided_about_is_not_claimed(house: House
     content = await house.content(task)
     async with house.database.transaction() as connection:
         await connection.execute(text("SELECT 1 FROM content WHERE id = :id FOR UPDATE"), {"id": content.id})
-        assert (await house.pool.claim_due(house.clock.now(), 10, house.owner))[0] == []
-    assert len((await house.pool.claim_due(house.clock.now(), 10, house.owner))[0]) == 1
+        assert (await house.pool.claim_due(house.clock.now(), 10, house.owner, longest=POLICY.longest))[0] == []
+    assert len((await house.pool.claim_due(house.clock.now(), 10, house.owner, longest=POLICY.longest))[0]) == 1
 
 
 async def waits(house: House) -> None:

@@ -18,7 +18,7 @@ from contenthubd.domain.publication import Publication, PublicationEvent, Receip
 from contenthubd.domain.task import Mode, Task
 from contenthubd.ports.stage import Stage
 from contenthubd.stages.fetch import IDLE
-from tests.stages.house import House
+from tests.stages.house import POLICY, House
 from tests.stages.scripted_creator import Create
 
 SECOND = timedelta(seconds=1)
@@ -186,7 +186,7 @@ async def test_an_unknown_target_is_told(house: House) -> None:
 
 async def test_what_a_dead_daemon_was_publishing_is_due_again(house: House) -> None:
     task = await article(house)
-    await house.pool.claim_due(house.clock.now(), 10, house.owner)
+    await house.pool.claim_due(house.clock.now(), 10, house.owner, longest=POLICY.longest)
     assert await states(house, task) == ("approved", "publishing")
     shelf = Shelf()
     heir = House(house.database, house.clock, run="second")
@@ -197,7 +197,7 @@ async def test_what_a_dead_daemon_was_publishing_is_due_again(house: House) -> N
 
 async def test_what_another_daemon_publishes_is_left_alone(house: House) -> None:
     task = await article(house)
-    await house.pool.claim_due(house.clock.now(), 10, "f" * 32 + "/alive")
+    await house.pool.claim_due(house.clock.now(), 10, "f" * 32 + "/alive", longest=POLICY.longest)
     await house.publish_to({"shelf": Shelf()}).tick()
     assert await states(house, task) == ("approved", "publishing")
 
@@ -214,9 +214,9 @@ async def test_a_tick_that_breaks_in_the_middle_leaves_nothing_stuck(house: Hous
 
 async def test_a_stale_publisher_changes_nothing(house: House) -> None:
     task = await article(house)
-    [first], _ = await house.pool.claim_due(house.clock.now(), 10, house.owner)
+    [first], _ = await house.pool.claim_due(house.clock.now(), 10, house.owner, longest=POLICY.longest)
     await house.pool.release_stale("0" * 32, "")
-    [second], _ = await house.pool.claim_due(house.clock.now(), 10, house.owner)
+    [second], _ = await house.pool.claim_due(house.clock.now(), 10, house.owner, longest=POLICY.longest)
     now = house.clock.now()
     receipt = Receipt("1", "/there")
     assert not await house.pool.settle_publication(first, PublicationEvent.SUCCEEDED, now=now, receipt=receipt)
@@ -264,7 +264,7 @@ async def test_who_changes_their_mind_starts_with_a_fresh_number_of_tries(house:
 
 async def test_a_content_that_is_just_being_sent_is_not_rejected(house: House) -> None:
     task = await article(house)
-    [sent], _ = await house.pool.claim_due(house.clock.now(), 10, house.owner)
+    [sent], _ = await house.pool.claim_due(house.clock.now(), 10, house.owner, longest=POLICY.longest)
     with pytest.raises(Conflict, match="changed in the meantime"):
         await decide(house, task, ContentEvent.REJECTED)
     assert await states(house, task) == ("approved", "publishing")
@@ -275,7 +275,7 @@ async def test_a_content_that_is_just_being_sent_is_not_rejected(house: House) -
     await decide(house, task, ContentEvent.REJECTED)
     assert await states(house, task) == ("rejected", "cancelled")
     house.clock.advance(5)
-    assert await house.pool.claim_due(house.clock.now(), 10, house.owner) == ([], None)
+    assert await house.pool.claim_due(house.clock.now(), 10, house.owner, longest=POLICY.longest) == ([], None)
 
 
 @pytest.mark.parametrize("event", list(ContentEvent)[:2])

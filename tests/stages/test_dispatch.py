@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,13 +12,15 @@ import pytest
 
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.tasks import PostgresTasks
+from contenthubd.domain.attempt import AttemptOutcome
 from contenthubd.domain.errors import DatabaseUnavailable
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.outcome import ErrorKind, Sick
 from contenthubd.domain.task import Mode, Task, TaskState
 from contenthubd.ports.stage import Stage
 from contenthubd.ports.tasks import Lease
 from contenthubd.stages.dispatch import IDLE, RECHECK, REFRESH, lane_of
-from tests.stages.house import INSTANCE, House
+from tests.stages.house import INSTANCE, LEASE, House
 from tests.stages.scripted_creator import Create
 
 REDIS_DOWN = Sick(ErrorKind.CREATOR_REDIS_DOWN, "refused")
@@ -110,7 +112,7 @@ async def test_a_lost_id_comes_back_even_when_the_queue_never_runs_empty(house: 
     await house.steer.revive(lost.task_id, by="test")
     await house.queue.remove(lost.task_id)
     house.clock.advance(REFRESH.total_seconds())
-    await house.flights.end(lost.task_id, 1, house.clock.now(), "dropped", house.owner)
+    await house.flights.end(lost.task_id, 1, house.clock.now(), AttemptOutcome.DROPPED, house.owner)
     house.slots.give_back()
     house.started.clear()
     await house.beat()
@@ -227,9 +229,9 @@ class LateTasks(PostgresTasks):
         self.later: list[Callable[[], Awaitable[list[Task]]]] = []
 
     async def claim(
-        self, ids: Collection[UUID], *, run_as: Mapping[Mode, Mode], slots: int, lease: Lease, now: datetime
+        self, ids: Collection[UUID], *, run_as: Mapping[Mode, Mode], slots: int, lease: Lease, at: Moment
     ) -> list[Task]:
-        claim = partial(super().claim, ids, run_as=run_as, slots=slots, lease=lease, now=now)
+        claim = partial(super().claim, ids, run_as=run_as, slots=slots, lease=lease, at=at)
         if not self.frozen:
             return await claim()
         self.later.append(claim)
@@ -314,11 +316,11 @@ async def test_while_a_claim_is_in_doubt_a_stale_heartbeat_is_asked_again_soon(f
 
 async def test_the_claim_itself_is_guarded(house: House) -> None:
     task = await house.add()
-    lease = Lease(owner=house.owner, until=house.clock.now(), instance=INSTANCE)
+    lease = Lease(owner=house.owner, until=house.clock.now(), length=LEASE, instance=INSTANCE)
     both = {mode: mode for mode in Mode}
 
     async def claim(**changes: object) -> list[Task]:
-        values: dict[str, object] = {"run_as": both, "slots": 5, "lease": lease, "now": house.clock.now()}
+        values: dict[str, object] = {"run_as": both, "slots": 5, "lease": lease, "at": house.clock.moment()}
         return await house.tasks.claim([task.task_id], **(values | changes))  # type: ignore[arg-type]  # a test's own values
 
     assert await claim(slots=0) == []

@@ -14,7 +14,7 @@ from contenthubd.domain.outcome import RowState
 from contenthubd.domain.publication import PublicationState
 from contenthubd.domain.task import Mode, Task, TaskState
 from contenthubd.stages.reclaim import Reclaim
-from tests.stages.house import INSTANCE, LEASE, STATE_ID, House
+from tests.stages.house import INSTANCE, LEASE, POLICY, STATE_ID, House
 from tests.stages.scripted_creator import ScriptedCreator
 
 OTHER_STATE = "1" * 32
@@ -112,7 +112,7 @@ async def test_the_tasks_of_a_lost_instance_get_a_new_attempt_uncharged(pair: Pa
     assert [entry["instance"] for entry in events(logs, "instance_lost")] == [INSTANCE]
     for task in tasks:
         now = await pair.gone.now(task)
-        assert (now.state, now.error_kind, now.retry_count, now.deaths) == ("retrying", "instance_lost", 0, 0)
+        assert (now.state, now.error_kind, now.retry_count, now.deaths) == ("retrying", "instance_lost", 0, 1)
         assert now.run_at == pair.left.clock.now()
     assert await pair.gone.state(cancelled) is TaskState.CANCELLED
     assert await pair.gone.value("SELECT count(*) FROM attempt WHERE ended_at IS NULL") == 0
@@ -159,7 +159,7 @@ async def test_when_the_lost_host_comes_back_it_changes_nothing_of_what_was_give
 async def publishing(house: House) -> Task:
     """A task whose article its daemon was just bringing to the target."""
     task = await house.completed()
-    [_] = (await house.pool.claim_due(house.clock.now(), 1, house.owner))[0]
+    [_] = (await house.pool.claim_due(house.clock.now(), 1, house.owner, longest=POLICY.longest))[0]
     return task
 
 
@@ -206,12 +206,8 @@ async def test_what_a_daemon_publishes_that_only_changed_its_instance_is_its_own
 async def test_poll_asks_nothing_while_the_instance_may_be_anothers(house: House) -> None:
     _, creator_task_id = await house.accepted()
     house.creator.forget(creator_task_id)
-    house.poll.held = lambda: house.heartbeat.lease() is not None
     house.clock.advance(3600)
     assert await house.poll.tick() == timedelta(seconds=30)
     assert house.creator.calls["rows"] == 0
-    for _ in range(2):  # the first look after a pause asks for nothing yet
-        house.clock.advance(30)
-        await house.beat()
-        await house.poll.tick()
+    await house.polled()
     assert house.creator.calls["rows"] == 1

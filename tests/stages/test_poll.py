@@ -18,7 +18,7 @@ SECOND = timedelta(seconds=1)
 
 
 async def test_nothing_in_flight_asks_nothing(house: House) -> None:
-    assert await house.poll.tick() == IDLE
+    assert await house.polled() == IDLE
     assert house.creator.calls["rows"] == 0
     assert house.creator.in_flight_told == 0
 
@@ -26,7 +26,7 @@ async def test_nothing_in_flight_asks_nothing(house: House) -> None:
 async def test_the_creator_is_told_how_many_async_attempts_are_in_flight(house: House) -> None:
     await house.accepted()
     await house.claimed(mode=Mode.SYNC)
-    await house.poll.tick()
+    await house.polled()
     assert house.creator.in_flight_told == 1
     assert house.slots.used == 2
 
@@ -35,13 +35,13 @@ async def test_a_look_is_never_later_than_the_interval(house: House) -> None:
     task, creator_task_id = await house.accepted()
     house.creator.finish(creator_task_id)
     for _ in range(30):
-        assert await house.poll.tick() <= 2 * SECOND
+        assert await house.polled() <= 2 * SECOND
         assert await house.state(task) is TaskState.SUBMITTED
         house.clock.advance(1)
-    await house.poll.tick()
+    await house.polled()
     assert await house.state(task) is TaskState.COMPLETED
     assert house.creator.calls["rows"] == 1
-    assert await house.poll.tick() == IDLE
+    assert await house.polled() == IDLE
 
 
 async def test_history_brings_the_looks_closer_when_a_task_is_about_to_finish(house: House) -> None:
@@ -52,12 +52,12 @@ async def test_history_brings_the_looks_closer_when_a_task_is_about_to_finish(ho
         await house.look()
         assert await house.state(task) is TaskState.COMPLETED
     task, creator_task_id = await house.accepted("下一个")
-    await house.poll.tick()
+    await house.polled()
     began = house.clock.now()
     while house.clock.now() <= began + timedelta(seconds=104):
         if house.clock.now() == began + timedelta(seconds=101):
             house.creator.finish(creator_task_id, at=house.clock.now())
-        await house.poll.tick()
+        await house.polled()
         house.clock.advance(1)
     assert await house.state(task) is TaskState.COMPLETED, "noticed within three seconds, not within thirty"
 
@@ -163,7 +163,7 @@ async def test_what_a_dead_worker_left_is_noticed_before_the_next_look_is_due(ho
     assert await house.state(task) is TaskState.RUNNING
     house.creator.workers["w1"] = False
     house.clock.advance(1)
-    await house.poll.tick()
+    await house.polled()
     now = await house.now(task)
     assert (now.state, now.error_kind, now.retry_count, now.deaths) == (TaskState.RETRYING, "worker_gone", 0, 1)
 
@@ -213,9 +213,9 @@ async def test_a_pending_row_without_a_job_is_queued_again_and_not_too_often(hou
 async def test_a_fresh_row_is_left_in_peace(house: House) -> None:
     house.poll.interval = timedelta(seconds=5)
     await house.accepted()
-    await house.poll.tick()
+    await house.polled()
     house.clock.advance(10)
-    await house.poll.tick()
+    await house.polled()
     assert house.creator.calls["requeue"] == 0
 
 
@@ -224,10 +224,10 @@ async def test_a_deadline_is_kept_to_the_second_and_the_attempt_goes_on_being_wa
     house.creator.move(creator_task_id, state=RowState.RUNNING)
     await house.look()
     house.clock.advance(69.5)
-    assert await house.poll.tick() <= timedelta(seconds=0.5)
+    assert await house.polled() <= timedelta(seconds=0.5)
     assert await house.state(task) is TaskState.RUNNING
     house.clock.advance(0.5)
-    await house.poll.tick()
+    await house.polled()
     now = await house.now(task)
     assert (now.state, now.error_kind, now.retry_count) == (TaskState.RETRYING, "timed_out", 1)
     assert now.error == "The creator did not finish within 100 seconds."
@@ -242,21 +242,21 @@ async def test_a_deadline_is_kept_to_the_second_and_the_attempt_goes_on_being_wa
 async def test_the_deadline_runs_anew_for_each_attempt(house: House) -> None:
     task, _ = await house.accepted(timeout_seconds=100)
     house.clock.advance(100)
-    await house.poll.tick()
+    await house.polled()
     second = await house.again(task)
     await house.attempts.run(second)
     house.clock.advance(99)
-    await house.poll.tick()
+    await house.polled()
     assert await house.state(task) is TaskState.SUBMITTED
     house.clock.advance(1)
-    await house.poll.tick()
+    await house.polled()
     assert (await house.now(task)).retry_count == 2
 
 
 async def test_a_late_success_overtakes_the_attempt_that_runs_now(house: House) -> None:
     task, first = await house.accepted(timeout_seconds=60)
     house.clock.advance(60)
-    await house.poll.tick()
+    await house.polled()
     second = await house.again(task)
     await house.attempts.run(second)
     house.creator.finish(first, "# 第一次")
@@ -275,7 +275,7 @@ async def test_a_late_success_overtakes_the_attempt_that_runs_now(house: House) 
 async def test_an_abandoned_attempt_that_fails_only_ends(house: House) -> None:
     task, creator_task_id = await house.accepted(timeout_seconds=60)
     house.clock.advance(60)
-    await house.poll.tick()
+    await house.polled()
     before = await house.now(task)
     house.creator.move(creator_task_id, state=RowState.FAILED, error="too late")
     await house.look()
@@ -287,7 +287,7 @@ async def test_an_abandoned_attempt_that_fails_only_ends(house: House) -> None:
 async def test_an_abandoned_attempt_whose_article_cannot_be_read_only_ends(house: House) -> None:
     task, creator_task_id = await house.accepted(timeout_seconds=60)
     house.clock.advance(60)
-    await house.poll.tick()
+    await house.polled()
     house.creator.finish(creator_task_id)
     house.creator.results[creator_task_id] = Failed(ErrorKind.OUTPUT_UNREADABLE, "garbage")
     await house.look()
@@ -299,11 +299,11 @@ async def test_an_abandoned_attempt_is_given_up_in_the_end(house: House) -> None
     task, _ = await house.accepted()
     await house.steer.cancel(task.task_id, by="test")
     house.clock.advance(3599)
-    await house.poll.tick()
+    await house.polled()
     assert house.slots.used == 1
     house.clock.advance(1)
     rung = house.rung[Stage.DISPATCH]
-    await house.poll.tick()
+    await house.polled()
     assert (await house.attempt(task)).outcome == "given_up"
     assert (house.slots.used, house.rung[Stage.DISPATCH]) == (0, rung + 1)
     assert (await house.facts(task))[-1] == "attempt_ended"
@@ -313,7 +313,7 @@ async def test_so_is_one_that_never_got_an_id(house: House) -> None:
     task = await house.claimed()
     await house.steer.cancel(task.task_id, by="test")
     house.clock.advance(3600)
-    assert await house.poll.tick() == IDLE
+    assert await house.polled() == IDLE
     assert (await house.attempt(task)).outcome == "given_up"
 
 

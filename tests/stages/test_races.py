@@ -16,6 +16,7 @@ from contenthubd.domain.task import Mode, TaskState
 from contenthubd.stages import dispatch as dispatching
 from contenthubd.stages import promote as promoting
 from contenthubd.stages.attempt import Attempts
+from contenthubd.stages.dispatch import REFRESH
 from tests.stages.house import LEASE, House
 from tests.stages.scripted_creator import Create
 from tests.stages.test_rescue import Going
@@ -57,7 +58,7 @@ async def test_a_claim_that_nobody_began_costs_nothing_even_if_its_rescue_needs_
     assert lease is not None
     ids = [task_id for task_id, _ in await going.waiting(5, tuple(Mode))]
     both = {one: one for one in Mode}
-    [task] = await going.claim(ids, run_as=both, slots=5, lease=lease, now=daemon.clock.now())
+    [task] = await going.claim(ids, run_as=both, slots=5, lease=lease, at=daemon.clock.moment())
     daemon.clock.advance(LEASE.total_seconds() + 1)
     await daemon.beat()
     await rescued_in_two_tries(daemon, going)
@@ -82,7 +83,10 @@ async def test_a_clock_that_is_set_back_does_not_prolong_the_pause_of_a_sick_cre
     await house.dispatch.tick()
     assert house.pause.left
     house.creator.sick = {}
-    house.clock.advance(-AN_HOUR.total_seconds())
+    left = house.pause.left
+    house.clock.step(-AN_HOUR.total_seconds())
+    assert house.pause.left == left
+    house.clock.advance(left.total_seconds())
     await house.beat()
     await house.dispatch.tick()
     assert len(house.started) == 1
@@ -95,7 +99,8 @@ async def test_nor_does_it_put_off_the_next_look_into_the_database(house: House)
     forgotten = await house.add("first", priority=1)
     await house.queue.remove(forgotten.task_id)
     await house.add("second")
-    house.clock.advance(-AN_HOUR.total_seconds())
+    house.clock.step(-AN_HOUR.total_seconds())
+    house.clock.advance(REFRESH.total_seconds())
     await house.beat()
     await house.dispatch.tick()
     assert [task.topic for task in house.started] == ["first", "second"]
@@ -119,7 +124,7 @@ async def test_a_row_that_somebody_holds_makes_promote_wait_and_not_spin(house: 
 def without_async(house: House, *, sync_when_down: bool) -> House:
     """A daemon whose tasks are meant to run in sync mode, at a creator that has no Redis."""
     daemon = House(house.database, house.clock, house.creator, sync_when_down=sync_when_down)
-    daemon.dispatch.async_missed = lambda: False
+    daemon.async_missed = False
     daemon.creator.sick = {Mode.ASYNC: REDIS_DOWN}
     return daemon
 
@@ -161,8 +166,8 @@ async def test_a_child_that_cannot_be_taken_down_is_watched_all_the_same(house: 
     """Who waits for the database looks neither at the child's deadline nor at how much it writes."""
     task = await house.claimed(mode=Mode.SYNC)
     attempts = Attempts(
-        house.creator, Forgetful(house.database), house.settle, house.clock, house.slots, house.pause, house.ring,
-        owner=house.owner,
+        house.creator, Forgetful(house.database), house.flights, house.settle, house.clock, house.slots, house.pause,
+        house.ring, owner=house.owner,
     )  # fmt: skip
     with anyio.fail_after(60), capture_logs() as logs:
         await attempts.run(task)

@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from contenthubd.domain.attempt import AttemptOutcome
 from contenthubd.domain.outcome import (
     Accepted,
     ErrorKind,
@@ -342,7 +343,7 @@ async def test_settling_and_cancelling_at_once_never_lock_each_other(house: Hous
             house.settle(task, ARTICLE, owner=house.owner), house.tasks.cancel(task.task_id, house.clock.now(), "test")
         )
         assert won == (cancelled is None)
-        await house.flights.end(task.task_id, 1, house.clock.now(), "dropped", house.owner)
+        await house.flights.end(task.task_id, 1, house.clock.now(), AttemptOutcome.DROPPED, house.owner)
         house.slots.correct(0, house.slots.changes)
 
 

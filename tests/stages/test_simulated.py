@@ -37,7 +37,7 @@ async def in_the_end(house: House, *topics: str, state: TaskState = DONE, mode: 
         await house.dispatch.tick()
         while house.started:
             await house.attempts.run(house.started.pop())
-        await house.poll.tick()
+        await house.polled()
         house.clock.advance(10)
         return {await house.state(task) for task in tasks} == {state}
 

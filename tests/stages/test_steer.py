@@ -13,7 +13,7 @@ from contenthubd.ports.stage import Stage
 from contenthubd.stages.promote import IDLE
 from contenthubd.stages.steer import Steer
 from tests.clock import NOON
-from tests.stages.house import House
+from tests.stages.house import POLICY, House
 
 
 async def pending(house: House) -> Task:
@@ -161,7 +161,7 @@ async def test_promote_goes_page_by_page(house: House) -> None:
     for _ in range(3):
         await retrying(house)
     house.clock.advance(40)
-    first, following = await house.tasks.promote(house.clock.now(), 2)
+    first, following = await house.tasks.promote(house.clock.now(), 2, longest=POLICY.longest)
     assert (len(first), following) == (2, house.clock.now() - timedelta(seconds=10))
-    second, following = await house.tasks.promote(house.clock.now(), 2)
+    second, following = await house.tasks.promote(house.clock.now(), 2, longest=POLICY.longest)
     assert (len(second), following) == (1, None)

@@ -23,11 +23,11 @@ async def test_without_any_wake_up_each_step_comes_within_its_own_interval(house
     assert [one.task_id for one in house.started] == [task.task_id]
     await house.attempts.run(house.started[0])
     [creator_task_id] = house.creator.table
-    assert await house.poll.tick() <= limit
+    assert await house.polled() <= limit
     house.creator.finish(creator_task_id)
     delays: list[timedelta] = []
     while await house.state(task) is not TaskState.COMPLETED:
-        delay = await house.poll.tick()
+        delay = await house.polled()
         delays.append(delay)
         house.clock.advance(delay.total_seconds())
     assert sum(delays[:-1], timedelta()) <= limit

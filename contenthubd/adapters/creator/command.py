@@ -27,6 +27,7 @@ _TAIL_BYTES: Final = 4096
 _FIRST_LOOK: Final = 0.02
 _SLOWEST_LOOK: Final = 0.25
 _REAP_SECONDS: Final = 5.0
+_STOOD_STILL_SECONDS: Final = 5.0
 _SWEEP_SECONDS: Final = 30.0
 
 log = structlog.get_logger()
@@ -172,11 +173,17 @@ class Commands:
         return left
 
     async def _watch(self, process: Spawned, output: _Output, deadline: float) -> Cut | None:
-        """Wait for the end; looks at the amount of output in between."""
+        """Wait for the end; looks at the amount of output in between.
+
+        Time for which we stood still ourselves (stopped, or a paused container) is nobody's: the child stood too.
+        """
         pause = _FIRST_LOOK
         while True:
-            with anyio.move_on_after(min(pause, max(0.0, deadline - anyio.current_time()))):
+            began = anyio.current_time()
+            with anyio.move_on_after(min(pause, max(0.0, deadline - began))):
                 await process.ended()
+            away = anyio.current_time() - began - pause
+            deadline += away if away > _STOOD_STILL_SECONDS else 0.0
             if output.flooded:
                 return Cut.FLOOD
             if process.over:

@@ -6,6 +6,7 @@ known, and Unknown where the creator may have the task all the same.
 """
 
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -14,7 +15,7 @@ import structlog
 
 from contenthubd import faultpoints
 from contenthubd.adapters.creator import output
-from contenthubd.adapters.creator.command import Commands, Cut, Ended, Finished
+from contenthubd.adapters.creator.command import Commands, Cut, Ended, Finished, NotStarted
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
 from contenthubd.adapters.creator.health import CreatorHealth
@@ -101,7 +102,7 @@ class CommandCreator:
         """Async mode: Accepted, Failed, Unknown or Sick. Redis is asked first, since without it ``create`` hangs."""
         down = await self._health.redis_down()
         if down:
-            return down
+            return replace(down, spawned=False)
         faultpoints.reached("create.unspawned")
         ended = await self._commands.run(
             _create_arguments(task, mark),
@@ -302,7 +303,8 @@ class CommandCreator:
         sick = await self._health.explained(sick) if sick else None
         if sick or (isinstance(ended, Finished) and ended.exit_code == 0):
             self._health.note(sick)
-        return sick or refusal(ended)
+        wrong = sick or refusal(ended)
+        return replace(wrong, spawned=False) if wrong and isinstance(ended, NotStarted) else wrong
 
 
 async def _create_spawned(_child: Child) -> None:

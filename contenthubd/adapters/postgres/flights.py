@@ -8,14 +8,19 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.domain.attempt import Child, Flight, mark_of
+from contenthubd.domain.attempt import AttemptOutcome, Child, Flight, mark_of
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.task import IN_FLIGHT, Mode, TaskState
 from contenthubd.ports.flights import Key
 from contenthubd.ports.tasks import Lease
 
+SLACK: Final = timedelta(seconds=1)
+"""How much the wall clock may be corrected without a lease being taken for one of another clock."""
+
 _FLIGHT: Final = """
     attempt.task_id, attempt.number, attempt.mode, attempt.creator_task_id, attempt.accepted_at, attempt.abandoned_at,
-    attempt.requeued_at, attempt.leased_until, attempt.owner, attempt.claimed_at, attempt.child_pid,
+    attempt.requeued_at, attempt.leased_until, attempt.owner, attempt.claimed_at,
+    attempt.claimed_boot_id, attempt.claimed_uptime, attempt.child_pid,
     attempt.child_started, attempt.child_boot_id, task.attempt AS task_attempt, task.state, task.timeout_seconds
 """
 _IN_FLIGHT: Final = text(f"""
@@ -31,10 +36,12 @@ _RENEW: Final = text("""
     FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS alive (task_id, number)
     WHERE attempt.task_id = alive.task_id AND attempt.number = alive.number AND ended_at IS NULL AND owner = :owner
 """)
+# A lease that ends later than any lease can was granted under another wall clock, which was set back since.
 _EXPIRED: Final = text(f"""
     SELECT {_FLIGHT} FROM attempt JOIN task ON task.id = attempt.task_id
     WHERE attempt.ended_at IS NULL AND attempt.leased_until IS NOT NULL AND attempt.instance = :instance
-      AND (attempt.leased_until < :now OR (starts_with(attempt.owner, :state_id) AND attempt.owner <> :alive))
+      AND (attempt.leased_until < :now OR attempt.leased_until > :farthest
+           OR (starts_with(attempt.owner, :state_id) AND attempt.owner <> :alive))
       AND (CAST(:after_id AS uuid) IS NULL
            OR (attempt.task_id, attempt.number) > (CAST(:after_id AS uuid), CAST(:after_number AS integer)))
       AND NOT EXISTS (
@@ -70,13 +77,16 @@ _END: Final = text(f"""
     SELECT :at, 'attempt_ended', task_id, jsonb_build_object('attempt', number, 'outcome', CAST(:outcome AS text))
     FROM ended
 """)  # noqa: S608 - only our own condition is put in
+_UNPLACED: Final = text("""
+    SELECT number FROM attempt WHERE task_id = :id AND ended_at IS NOT NULL AND creator_task_id IS NULL ORDER BY number
+""")
 _REQUEUED: Final = text("""
     UPDATE attempt SET requeued_at = :at
     WHERE task_id = :id AND number = :attempt AND ended_at IS NULL
 """)
 _DURATIONS: Final = text("""
     SELECT coalesce(creator_ended_at, ended_at) - claimed_at AS took FROM attempt
-    WHERE outcome = 'succeeded' ORDER BY ended_at DESC LIMIT :limit
+    WHERE outcome = 'succeeded' AND ended_at >= claimed_at ORDER BY ended_at DESC LIMIT :limit
 """)
 
 
@@ -108,6 +118,7 @@ class PostgresFlights:
         rows = await self._database.rows(
             _EXPIRED,
             now=now,
+            farthest=now + lease.length + SLACK,
             state_id=f"{state_id}/",
             alive=lease.owner,
             instance=lease.instance,
@@ -144,11 +155,15 @@ class PostgresFlights:
             in_flight=list(IN_FLIGHT),
         )
 
-    async def end(self, task_id: UUID, attempt: int, at: datetime, outcome: str, owner: str | None) -> bool:
+    async def end(self, task_id: UUID, attempt: int, at: datetime, outcome: AttemptOutcome, owner: str | None) -> bool:
         """See the port."""
         return 1 == await self._database.changed(
             _END, id=task_id, attempt=attempt, at=at, outcome=outcome, owner=owner, in_flight=list(IN_FLIGHT)
         )
+
+    async def unplaced(self, task_id: UUID) -> list[int]:
+        """See the port."""
+        return [row.number for row in await self._database.rows(_UNPLACED, id=task_id)]
 
     async def requeued(self, task_id: UUID, attempt: int, at: datetime) -> bool:
         """See the port."""
@@ -157,6 +172,11 @@ class PostgresFlights:
     async def durations(self, limit: int) -> list[timedelta]:
         """See the port."""
         return [row.took for row in await self._database.rows(_DURATIONS, limit=limit)]
+
+
+def moment_of(wall: datetime, boot_id: str | None, uptime: float | None) -> Moment:
+    """When an attempt was claimed; by the wall clock alone if it was claimed by an earlier version."""
+    return Moment(wall, boot_id, None if uptime is None else timedelta(seconds=uptime))
 
 
 def _columns(keys: Collection[Key]) -> dict[str, list[Any]]:
@@ -172,7 +192,7 @@ def _flight(row: Row[Any]) -> Flight:
         state=TaskState(row.state),
         mode=Mode(row.mode),
         mark=mark_of(row.task_id, row.number),
-        claimed_at=row.claimed_at,
+        claimed=moment_of(row.claimed_at, row.claimed_boot_id, row.claimed_uptime),
         timeout=timedelta(seconds=row.timeout_seconds),
         creator_task_id=row.creator_task_id,
         accepted_at=row.accepted_at,

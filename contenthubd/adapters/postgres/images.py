@@ -1,6 +1,6 @@
 """Images between their provider's address, which dies within a day, and our own directory."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import text
@@ -8,9 +8,14 @@ from sqlalchemy import text
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.ports.contents import DueImage
 
+# What waits for longer than any retry does was planned under another wall clock: it is due.
 _DUE: Final = text("""
-    SELECT content_id, position, url, tries FROM image WHERE state = 'pending' AND due_at <= :now
-    ORDER BY due_at LIMIT :limit
+    (SELECT content_id, position, url, tries FROM image WHERE state = 'pending' AND due_at <= :now
+     ORDER BY due_at LIMIT :limit)
+    UNION ALL
+    (SELECT content_id, position, url, tries FROM image WHERE state = 'pending' AND due_at > :farthest
+     ORDER BY due_at LIMIT :limit)
+    LIMIT :limit
 """)
 _NEXT: Final = text("SELECT min(due_at) AS at FROM image WHERE state = 'pending'")
 _FETCHED: Final = text("""
@@ -43,9 +48,11 @@ class PostgresImages:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def due_images(self, now: datetime, limit: int) -> tuple[list[DueImage], datetime | None]:
+    async def due_images(
+        self, now: datetime, limit: int, *, longest: timedelta
+    ) -> tuple[list[DueImage], datetime | None]:
         """See the port."""
-        rows = await self._database.rows(_DUE, now=now, limit=limit)
+        rows = await self._database.rows(_DUE, now=now, farthest=now + longest, limit=limit)
         following = None if rows else await self._database.first(_NEXT)
         return [DueImage(row.content_id, row.position, row.url, row.tries) for row in rows], (
             following.at if following else None

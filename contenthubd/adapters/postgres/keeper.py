@@ -24,9 +24,9 @@ async def keep(embedded: EmbeddedPostgres, clock: Clock) -> None:
     """
     pause = timedelta()
     while True:
-        began = clock.now()
+        began = clock.uptime()
         exit_code = await embedded.wait()
-        if clock.now() - began >= STEADY:
+        if clock.uptime() - began >= STEADY:
             pause = timedelta()
         log.error("database_ended", exit_code=exit_code)
         told, started = "", False

@@ -1,7 +1,7 @@
 """The publish pool, and the review that fills it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -25,10 +25,11 @@ _DUE_CONTENT: Final = """
     AND content.state = ANY(CAST(:publishable AS text[]))
     AND NOT EXISTS (SELECT 1 FROM image WHERE image.content_id = content.id AND image.state = 'pending')
 """
+# What waits for longer than any retry does was planned under another wall clock: it is due.
 _CLAIM: Final = text(f"""
     WITH due AS (
         SELECT publication.id FROM publication JOIN content ON content.id = publication.content_id
-        WHERE {_DUE_CONTENT} AND publication.due_at <= :now
+        WHERE {_DUE_CONTENT} AND (publication.due_at <= :now OR publication.due_at > :farthest)
         ORDER BY publication.priority, publication.due_at LIMIT :limit FOR UPDATE OF publication, content SKIP LOCKED
     ), claimed AS (
         UPDATE publication SET state = :publishing, attempt = attempt + 1, owner = :owner, error = NULL
@@ -104,11 +105,14 @@ class PostgresPublications:
         self._database = database
         self._images = images
 
-    async def claim_due(self, now: datetime, limit: int, owner: str) -> tuple[list[Publication], datetime | None]:
+    async def claim_due(
+        self, now: datetime, limit: int, owner: str, *, longest: timedelta
+    ) -> tuple[list[Publication], datetime | None]:
         """See the port."""
         rows = await self._database.rows(
             _CLAIM,
             now=now,
+            farthest=now + longest,
             limit=limit,
             owner=owner,
             publishing=PublicationState.PUBLISHING,

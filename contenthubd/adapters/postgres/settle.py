@@ -26,6 +26,7 @@ _GUARDED: Final = """
             creator_ended_at = CASE WHEN CAST(:creator_ended_at AS timestamptz) IS NOT NULL
                 THEN greatest(claimed_at, least(CAST(:creator_ended_at AS timestamptz), :at)) END,
             outcome = CASE WHEN :ends THEN CAST(:outcome AS text) END,
+            charged = charged OR CAST(:charged AS integer) = 1,
             abandoned_at = CASE WHEN :abandons THEN coalesce(abandoned_at, :at) ELSE abandoned_at END,
             creator_task_id = coalesce(:creator_task_id, creator_task_id),
             accepted_at = coalesce(accepted_at, CASE WHEN :accepted THEN CAST(:at AS timestamptz) END),
@@ -38,7 +39,7 @@ _GUARDED: Final = """
     ), moved AS (
         UPDATE task SET state = :enters, run_at = :run_at,
             finished_at = CASE WHEN :final THEN CAST(:at AS timestamptz) END,
-            retry_count = retry_count + :charged, deaths = deaths + :died,
+            retry_count = retry_count + CAST(:charged AS integer), deaths = deaths + :died,
             error_kind = :error_kind, error = :error
         FROM closed WHERE task.id = closed.task_id AND task.state = :leaves AND task.attempt = :task_attempt
         RETURNING task.id, task.account_id, task.priority

@@ -95,8 +95,10 @@ CLAIM: Final = text(f"""
             state = CASE WHEN CAST(CAST(:run_as AS json) ->> mode AS text) = 'sync' THEN :running ELSE :submitting END
         WHERE id IN (SELECT id FROM first) RETURNING *
     ), tried AS (
-        INSERT INTO attempt (task_id, number, mode, instance, owner, leased_until, claimed_at)
-        SELECT id, attempt, CAST(:run_as AS json) ->> mode, :instance, :owner, :until, :now FROM task
+        INSERT INTO attempt (task_id, number, mode, instance, owner, leased_until, claimed_at, claimed_boot_id,
+                             claimed_uptime)
+        SELECT id, attempt, CAST(:run_as AS json) ->> mode, :instance, :owner, :until, :now, CAST(:boot_id AS text),
+               CAST(:uptime AS double precision) FROM task
     ), told AS (
         INSERT INTO fact (at, name, task_id, data)
         SELECT :now, 'task_claimed', id, jsonb_build_object('attempt', attempt, 'owner', CAST(:owner AS text)) FROM task
@@ -111,10 +113,14 @@ _PRESENT_TURN: Final = """
                                     AND other.state = 'pending' ORDER BY turn LIMIT 1), 0))
 """
 
+# What waits for longer than any retry does was planned under another wall clock: it is due.
 PROMOTE: Final = text(f"""
     WITH due AS (
-        SELECT id FROM task WHERE state = 'retrying' AND run_at <= :now
-        ORDER BY run_at LIMIT :limit FOR UPDATE SKIP LOCKED
+        SELECT id FROM task WHERE state = 'retrying' AND id = ANY(ARRAY(
+            (SELECT id FROM task WHERE state = 'retrying' AND run_at <= :now ORDER BY run_at LIMIT :limit)
+            UNION ALL
+            (SELECT id FROM task WHERE state = 'retrying' AND run_at > :farthest ORDER BY run_at LIMIT :limit)
+        )) ORDER BY run_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE task SET state = :pending, run_at = NULL, {_PRESENT_TURN} WHERE id IN (SELECT id FROM due)
         RETURNING id, priority, turn, sequence

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.rows import as_made, as_task, ranked
 from contenthubd.adapters.postgres.settle import SETTLE, SETTLE_WITH_CONTENT, content_values, settle_values
 from contenthubd.domain.errors import NotFound, Unavailable
+from contenthubd.domain.moment import Moment
 from contenthubd.domain.task import FINAL, Mode, NewTask, Rank, Task, TaskEvent, TaskState, sources
 from contenthubd.ports.tasks import Lease, NewBatch, Settlement
 
@@ -55,7 +56,7 @@ class PostgresTasks:
         return [ranked(row) for row in await self._database.rows(sql.WAITING, limit=limit, modes=list(modes))]
 
     async def claim(
-        self, ids: Collection[UUID], *, run_as: Mapping[Mode, Mode], slots: int, lease: Lease, now: datetime
+        self, ids: Collection[UUID], *, run_as: Mapping[Mode, Mode], slots: int, lease: Lease, at: Moment
     ) -> list[Task]:
         """The claimed task carries the mode it runs in, which may differ from the one it was submitted with."""
         rows = await self._database.rows(
@@ -67,7 +68,9 @@ class PostgresTasks:
             instance=lease.instance,
             owner=lease.owner,
             until=lease.until,
-            now=now,
+            now=at.wall,
+            boot_id=at.boot_id,
+            uptime=None if at.uptime is None else at.uptime.total_seconds(),
             running=TaskState.RUNNING,
             submitting=TaskState.SUBMITTING,
         )
@@ -84,9 +87,12 @@ class PostgresTasks:
             row = await self._database.first(SETTLE_WITH_CONTENT, **values, **content_values(settlement))
         return row is not None and row.won == 1
 
-    async def promote(self, now: datetime, limit: int) -> tuple[list[tuple[UUID, Rank]], datetime | None]:
+    async def promote(
+        self, now: datetime, limit: int, *, longest: timedelta
+    ) -> tuple[list[tuple[UUID, Rank]], datetime | None]:
         """See the port."""
-        rows = await self._database.rows(sql.PROMOTE, now=now, limit=limit, pending=TaskState.PENDING)
+        farthest, pending = now + longest, TaskState.PENDING
+        rows = await self._database.rows(sql.PROMOTE, now=now, farthest=farthest, limit=limit, pending=pending)
         following = await self._database.first(sql.NEXT_RETRY)
         return [ranked(row) for row in rows], following.at if following else None
 

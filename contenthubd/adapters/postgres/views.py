@@ -48,7 +48,7 @@ _POSITION: Final = text("""
     HAVING count(*) > 0
 """)
 _ATTEMPTS: Final = text("""
-    SELECT number AS attempt, mode, claimed_at AS started_at, ended_at, abandoned_at, outcome, creator_task_id,
+    SELECT number AS attempt, mode, claimed_at AS started_at, ended_at, abandoned_at, outcome, charged, creator_task_id,
            error_kind, error, exit_code, coalesce(stderr_tail, '') AS stderr_tail
     FROM attempt WHERE task_id = :id ORDER BY number
 """)

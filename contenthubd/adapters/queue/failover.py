@@ -62,6 +62,7 @@ class FailoverQueue:
         self._blind = True
         self._changes = 0
         self._wait = FIRST_WAIT
+        self._used_from = clock.uptime()
         self._use = QueueUse(kind=names[0], since=clock.now())
 
     async def put(self, places: Sequence[tuple[UUID, Rank]]) -> None:
@@ -97,8 +98,7 @@ class FailoverQueue:
     async def check(self) -> None:
         """Look whether the preferred queue answers and change over if need be; never raises."""
         changes = self._changes
-        away = self._clock.now() - self._use.since
-        if self._used is self._fallback and timedelta() <= away < self._wait:  # a clock set back tells nothing
+        if self._used is self._fallback and self._clock.uptime() - self._used_from < self._wait:
             return
         try:
             await self._preferred.ping()
@@ -123,7 +123,7 @@ class FailoverQueue:
     def _fall_back(self, fault: Unavailable, changes: int) -> None:
         if changes != self._changes or self._used is self._fallback:
             return
-        relapsed = self._changes > 0 and self._clock.now() - self._use.since < STEADY
+        relapsed = self._changes > 0 and self._clock.uptime() - self._used_from < STEADY
         self._wait = min(self._wait * 2, LONGEST_WAIT) if relapsed else FIRST_WAIT
         why = f"{fault.what} {fault.why}" if self._wanted else f"{_NOT_NEEDED} ({fault.why.rstrip('.')})"
         tell = log.warning if self._wanted else log.info
@@ -141,6 +141,7 @@ class FailoverQueue:
         self._blind = True
         self._changes += 1
         degraded = queue is self._fallback and self._wanted
+        self._used_from = self._clock.uptime()
         self._use = QueueUse(kind=kind, since=self._clock.now(), why=why, degraded=degraded)
         self._changed()
 
