@@ -12,6 +12,7 @@ import anyio
 import structlog
 
 from contenthubd import __version__
+from contenthubd.adapters.postgres.address import parse
 from contenthubd.adapters.postgres.admission import admit
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
@@ -33,10 +34,11 @@ from contenthubd.desk.condition import ConditionDesk
 from contenthubd.desk.contents import ContentDesk
 from contenthubd.desk.schedules import ScheduleDesk
 from contenthubd.desk.search import Search
+from contenthubd.desk.starting import Starting
 from contenthubd.desk.tasks import TaskDesk
 from contenthubd.desk.waiting import Waiting
 from contenthubd.desk.watch import Watch
-from contenthubd.domain.errors import ContentHubError
+from contenthubd.domain.errors import ContentHubError, DatabaseUnavailable
 from contenthubd.health import Health
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.stage import Stage, Wake
@@ -46,6 +48,7 @@ from contenthubd.runtime.loop import Loop
 from contenthubd.runtime.patience import StopAsked, patiently
 
 SETTLE_SECONDS: Final = 25
+GIVE_UP_SECONDS: Final = 5
 RESTART_PAUSE_SECONDS: Final = 1
 LIVE_KEYS: Final = frozenset(
     {
@@ -97,6 +100,8 @@ class Daemon:
         self._draining = False
         self._stop = anyio.Event()
         self._hurry = anyio.Event()
+        self._version = wire.Version(version=__version__, python=platform.python_version(), pid=os.getpid())
+        self._door_open = False
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT.
@@ -112,12 +117,20 @@ class Daemon:
 
     async def _live(self, state_id: str, began: timedelta) -> None:
         async with AsyncExitStack() as stack:
+            self._starting = Starting(self._version, self._config, lambda: self._uptime(began))
+            self._door = ControlServer(
+                self._starting.application,
+                self._loaded.config.socket_path,
+                group=self._loaded.config.daemon.socket_group,
+            )
+            stack.push_async_callback(self._close_door)
             embedded, database = await stack.enter_async_context(self._database())
             parts = await self._assembled(database, state_id)
             self._loops = {stage: Loop(stage, tick, self._clock) for stage, tick in parts.ticks.items()}
             health = Health(parts, database, embedded, self._loops, self._clock, began)
             # Before the creator's worker starts: of two workers on one instance each would take the other's work.
             await self._answered(parts.heartbeat.register)
+            stack.push_async_callback(self._give_up_instance, parts)
             await stack.enter_async_context(self._creator_and_images(parts))
             stack.push_async_callback(self._close_queue, parts)
             await self._serve(parts, health, embedded)
@@ -146,14 +159,10 @@ class Daemon:
         self._changed = anyio.Event()
 
     async def _serve(self, parts: Assembly, health: Health, embedded: EmbeddedPostgres | None) -> None:
-        door = ControlServer(
-            self._application(parts, health),
-            self._loaded.config.socket_path,
-            group=self._loaded.config.daemon.socket_group,
-        )
         async with anyio.create_task_group() as attempts, anyio.create_task_group() as stages:
             parts.attempts.open(attempts)
-            await door.start()
+            self._starting.finish(self._application(parts, health))
+            await self._open_door()
             stages.start_soon(self._listen, parts)
             stages.start_soon(self._mind_database, embedded)
             stages.start_soon(parts.base.creator.run)
@@ -164,8 +173,7 @@ class Daemon:
             await self._stop.wait()
             await self._drain(parts)
             stages.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await door.close()
+        await self._close_door()
 
     async def _listen(self, parts: Assembly) -> None:
         """The first stop signal drains, a second one hurries; SIGHUP reads the configuration again."""
@@ -261,7 +269,34 @@ class Daemon:
 
     async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
         """A server that others run is waited for; our own has just been started, so its absence is a fault."""
-        return await (patiently(call) if self._loaded.config.database.url else call())
+        return await (patiently(call, self._waits) if self._loaded.config.database.url else call())
+
+    async def _waits(self, fault: DatabaseUnavailable) -> None:
+        """Open the door while the database is away, so that it can be asked what is waited for."""
+        self._starting.waits(parse(self._loaded.config.database.url).place, fault)
+        await self._open_door()
+
+    async def _open_door(self) -> None:
+        if not self._door_open:
+            await self._door.start()
+            self._door_open = True
+
+    async def _close_door(self) -> None:
+        if self._door_open:
+            self._door_open = False
+            with anyio.CancelScope(shield=True):
+                await self._door.close()
+
+    async def _give_up_instance(self, parts: Assembly) -> None:
+        """Nobody works on the creator instance any more: another daemon may have it at once."""
+        with anyio.move_on_after(GIVE_UP_SECONDS, shield=True):
+            try:
+                await parts.heartbeat.give_up()
+            except DatabaseUnavailable as fault:
+                log.warning("instance_not_given_up", error=str(fault))
+
+    def _uptime(self, began: timedelta) -> float:
+        return round((self._clock.uptime() - began).total_seconds(), 1)
 
     async def _mind_database(self, embedded: EmbeddedPostgres | None) -> None:
         if embedded is not None:
@@ -291,7 +326,6 @@ class Daemon:
             instance=self._loaded.config.creator.instance,
         )
         watch = Watch(parts.views, search, self._clock, waiting, lambda: self._changed)
-        version = wire.Version(version=__version__, python=platform.python_version(), pid=os.getpid())
         return Application(
             tasks=TaskDesk(
                 parts.submit,
@@ -307,7 +341,7 @@ class Daemon:
             contents=ContentDesk(parts.review, parts.views, search),
             accounts=AccountDesk(parts.accounts, self._clock),
             schedules=ScheduleDesk(parts.schedules, parts.accounts, self._clock),
-            condition=ConditionDesk(health.report, version, self._config, health.queue),
+            condition=ConditionDesk(health.report, self._version, self._config, health.queue),
         )
 
     def _config(self) -> list[wire.ConfigEntry]:

@@ -17,6 +17,8 @@ ContentHubError
 └── FetchFailed           an image could not be fetched
 """
 
+from datetime import datetime
+
 
 class ContentHubError(Exception):
     """Base of all expected errors: ``what`` happened, ``why``, and ``fix`` (what to do), each one sentence."""
@@ -82,12 +84,14 @@ class InstanceTaken(Conflict):
 
     code = "instance_taken"
 
-    def __init__(self, instance: str, alive_seconds: float) -> None:
+    def __init__(self, instance: str, alive_seconds: float, until: datetime) -> None:
+        at = until.astimezone().strftime("%H:%M:%S %z")
         super().__init__(
             f"The creator instance {instance!r} belongs to another daemon on this database.",
-            why=f"A contenthubd with another state directory was alive within the last {alive_seconds:g} seconds.",
-            fix="Give this one a name of its own with [creator] instance; if the other one is gone for good, "
-            f"start again in {alive_seconds:g} seconds.",
+            why=f"A contenthubd with another state directory was alive within the last {alive_seconds:g} seconds; "
+            f"the instance is its own until {at}.",
+            fix="Stop the other daemon, which frees the instance at once; if it is gone for good, start this one again "
+            f"after {at}; if both are to run, give this one a name of its own with [creator] instance.",
         )
 
 

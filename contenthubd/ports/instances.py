@@ -10,6 +10,12 @@ class InstanceStore(Protocol):
     async def hold(self, name: str, state_id: str, alive: timedelta) -> bool:
         """Say that the instance is this state directory's for ``alive`` from now; False while it is another's."""
 
+    async def held_for(self, name: str) -> timedelta:
+        """How long the instance is still somebody's; zero when it is nobody's."""
+
+    async def release(self, name: str, state_id: str) -> None:
+        """Say that the instance is this state directory's no longer; nothing happens if it was not."""
+
     async def lost(self, own: str, after: timedelta) -> list[str]:
         """The other instances whose daemon has not been alive for ``after``.
 

@@ -16,6 +16,7 @@ LONGEST_PAUSE: Final = timedelta(seconds=30)
 GRACE_SECONDS: Final = 120
 """How long systemd is asked to wait for us at every try; longer than a pause and a try together."""
 T = TypeVar("T")
+Waits = Callable[[DatabaseUnavailable], Awaitable[None]]
 log = structlog.get_logger(__name__)
 
 
@@ -23,10 +24,11 @@ class StopAsked(Exception):
     """SIGTERM or SIGINT came while the database was awaited: no fault, but the end of the start."""
 
 
-async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+async def patiently(call: Callable[[], Awaitable[T]], waits: Waits) -> T:
     """The answer of ``call``, however long PostgreSQL is away. StopAsked if we are told to stop meanwhile.
 
-    Told once when the waiting begins and once when it is over; every other error is the caller's.
+    Logged once when the waiting begins and once when it is over; ``waits`` is told of every failure. Every other error
+    is the caller's, and so is a server that answers but refuses us: waiting does not help against that.
     """
     try:
         return await call()
@@ -34,7 +36,8 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
         raise
     except DatabaseUnavailable as fault:
         cause = str(fault)
-    waiting = _Waiting(call)
+        await waits(fault)
+    waiting = _Waiting(call, waits)
     async with anyio.create_task_group() as group:
         group.start_soon(waiting.listen, group.cancel_scope)
         await anyio.lowlevel.checkpoint()  # signals are heard from here on, so whoever reads the line may stop us
@@ -51,8 +54,9 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
 class _Waiting(Generic[T]):
     """Tries on one side, signals on the other; whoever is first ends both."""
 
-    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
+    def __init__(self, call: Callable[[], Awaitable[T]], waits: Waits) -> None:
         self._call = call
+        self._waits = waits
         self.answers: list[T] = []
         self.fault: ContentHubError | None = None
 
@@ -66,8 +70,8 @@ class _Waiting(Generic[T]):
                 self.answers.append(await self._call())
             except DatabaseRefused as fault:
                 self.fault = fault
-            except DatabaseUnavailable:
-                continue
+            except DatabaseUnavailable as fault:
+                await self._waits(fault)
             except ContentHubError as fault:
                 self.fault = fault
         both.cancel()

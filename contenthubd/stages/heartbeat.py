@@ -63,7 +63,13 @@ class Heartbeat:
         """Make the creator instance ours for the length of a lease. InstanceTaken if it is another daemon's."""
         state_id = self._owner.partition("/")[0]
         if not await self._instances.hold(self._instance, state_id, self._length):
-            raise InstanceTaken(self._instance, self._length.total_seconds())
+            left = await self._instances.held_for(self._instance)
+            raise InstanceTaken(self._instance, self._length.total_seconds(), self._clock.now() + left)
+
+    async def give_up(self) -> None:
+        """Nobody uses the creator instance any more: another daemon may have it at once."""
+        self._until = None
+        await self._instances.release(self._instance, self._owner.partition("/")[0])
 
     def lease(self) -> Lease | None:
         """The lease for a claim made now; None while the heartbeat is stale."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from tests.postgres_probe import children, public_folder
-from tests.running import PATIENCE_SECONDS, Refused, RunningDaemon
+from tests.running import CHECKOUT, PATIENCE_SECONDS, Refused, RunningDaemon
 
 FOREVER_SECONDS = 2 * PATIENCE_SECONDS
 """A deadline of the daemon's that no test waits for: who waits for the frozen server has failed before."""
@@ -202,7 +202,8 @@ def _code(answer: object) -> object:
 async def test_a_server_that_is_not_there_at_the_start_is_waited_for(state_dir: Path, server: Server) -> None:
     await server.stop()
     async with simulated(state_dir, server.url, ready=False) as daemon:
-        await daemon.until(lambda: said(daemon, "database_awaited"))
+        await daemon.until(lambda: said(daemon, "control_door_opened"))
+        await says_what_it_waits_for(daemon)
         await server.start()
         await daemon.until(lambda: said(daemon, "daemon_started"))
         await daemon.account()
@@ -220,6 +221,52 @@ async def test_who_waits_for_its_server_can_be_stopped(state_dir: Path, server: 
         await daemon.until(lambda: said(daemon, "database_awaited"))
         assert await daemon.stop() == 0
     assert told(daemon)["daemon_stopped"] == 1
+
+
+async def says_what_it_waits_for(daemon: RunningDaemon) -> None:
+    """The door is open, and nothing but the cause comes out of it."""
+    health = await daemon.get("/health")
+    assert health["status"] == "starting"
+    [fault] = health["faults"]
+    assert "starting: waiting for PostgreSQL at " in fault["what"]
+    assert ".s.PGSQL.5432" in fault["what"]
+    assert (await daemon.get("/version"))["pid"] == daemon.pid
+    assert (await daemon.get("/config"))["config"]
+    paths = ("/tasks", "/contents", "/accounts", "/schedules", "/stats", "/queue", "/tasks/0192", "/wait")
+    answers = await asyncio.gather(*(daemon.get(path) for path in paths), daemon.account(), return_exceptions=True)
+    for answer in answers:
+        assert isinstance(answer, Refused), answer
+        assert (answer.problem["status"], answer.problem["code"]) == (503, "database_unavailable")
+        assert "contenthubd is starting: waiting for PostgreSQL at " in answer.problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        (lambda url: url.replace("contenthub:@", "nobody_at_all:@"), "has no user 'nobody_at_all'"),
+        (lambda url: url.replace("@/contenthub", "@/not_there"), "has no database 'not_there'"),
+    ],
+)
+async def test_a_server_that_refuses_us_is_not_waited_for(
+    state_dir: Path, server: Server, broken: Callable[[str], str], what: str
+) -> None:
+    async with simulated(state_dir, broken(server.url), ready=False) as daemon:
+        assert await daemon.died() == 2, "the exit code that the unit does not restart on"
+    lines = daemon.log_path.read_text(encoding="utf-8")
+    assert what in lines
+    assert "Traceback" not in lines
+    unit = (CHECKOUT / "systemd" / "contenthubd.service").read_text(encoding="utf-8")
+    assert "\nRestartPreventExitStatus=2\n" in unit
+
+
+async def test_a_daemon_that_stops_frees_its_instance_at_once(state_dir: Path, server: Server) -> None:
+    async with simulated(state_dir, server.url) as daemon:
+        async with simulated(state_dir.with_name("second"), server.url, ready=False) as refused:
+            assert await refused.died() == 6
+        assert "the instance is its own until" in refused.log_path.read_text(encoding="utf-8")
+        assert await daemon.stop() == 0
+        async with simulated(state_dir.with_name("third"), server.url) as other:
+            await other.get("/health")
 
 
 async def said(daemon: RunningDaemon, event: str) -> bool:

@@ -46,6 +46,13 @@ _HOLD: Final = text(f"""
     )
     SELECT name FROM held
 """)  # noqa: S608 - only our own clauses are put in
+_HELD_FOR: Final = text("""
+    SELECT greatest(0, CAST(extract(epoch FROM seen_until - now()) AS double precision)) AS seconds
+    FROM instance WHERE name = :name
+""")
+_RELEASE: Final = text("""
+    UPDATE instance SET seen_until = least(seen_until, now()) WHERE name = :name AND state_id = :state_id
+""")
 _ENTER: Final = text("""
     INSERT INTO instance (name, state_id, seen_until)
     SELECT DISTINCT instance, '', now() FROM attempt
@@ -93,6 +100,15 @@ class PostgresInstances:
             _HOLD, name=name, state_id=state_id, alive=alive.total_seconds(), **_LOST_SIGHT
         )
         return bool(held)
+
+    async def held_for(self, name: str) -> timedelta:
+        """See the port."""
+        row = await self._database.first(_HELD_FOR, name=name)
+        return timedelta(seconds=row.seconds) if row else timedelta()
+
+    async def release(self, name: str, state_id: str) -> None:
+        """See the port."""
+        await self._database.changed(_RELEASE, name=name, state_id=state_id)
 
     async def lost(self, own: str, after: timedelta) -> list[str]:
         """See the port."""
