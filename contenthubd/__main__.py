@@ -153,7 +153,7 @@ def _database(loaded: Loaded, arguments: argparse.Namespace) -> int:
 def _run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
     from contenthubd.runtime import lifecycle
 
-    lifecycle.outlive_reload()  # before what takes long
+    lifecycle.outlive_signals()  # before what takes long
     from contenthubd.daemon import Daemon  # imported late: config-check needs neither database nor event loop
     from contenthubd.runtime.clock import SystemClock
     from contenthubd.runtime.log import configure

@@ -46,6 +46,7 @@ from contenthubd.runtime import lifecycle
 from contenthubd.runtime.faults import LoopFaults
 from contenthubd.runtime.loop import Loop
 from contenthubd.runtime.patience import StopAsked, patiently
+from contenthubd.runtime.steps import ClockSteps
 
 SETTLE_SECONDS: Final = 25
 GIVE_UP_SECONDS: Final = 5
@@ -102,6 +103,7 @@ class Daemon:
         self._hurry = anyio.Event()
         self._version = wire.Version(version=__version__, python=platform.python_version(), pid=os.getpid())
         self._door_open = False
+        self._steps = ClockSteps(clock)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT.
@@ -127,7 +129,7 @@ class Daemon:
             embedded, database = await stack.enter_async_context(self._database())
             parts = await self._assembled(database, state_id)
             self._loops = {stage: Loop(stage, tick, self._clock) for stage, tick in parts.ticks.items()}
-            health = Health(parts, database, embedded, self._loops, self._clock, began)
+            health = Health(parts, database, embedded, self._loops, self._clock, self._steps, began)
             # Before the creator's worker starts: of two workers on one instance each would take the other's work.
             await self._answered(parts.heartbeat.register)
             stack.push_async_callback(self._give_up_instance, parts)
@@ -166,6 +168,7 @@ class Daemon:
             stages.start_soon(self._listen, parts)
             stages.start_soon(self._mind_database, embedded)
             stages.start_soon(parts.base.creator.run)
+            stages.start_soon(self._steps.watch)
             for loop in self._loops.values():
                 stages.start_soon(loop.run)
             lifecycle.notify("READY=1")
@@ -178,7 +181,7 @@ class Daemon:
     async def _listen(self, parts: Assembly) -> None:
         """The first stop signal drains, a second one hurries; SIGHUP reads the configuration again."""
         async for number in lifecycle.signals():
-            if number is lifecycle.RELOAD:
+            if not lifecycle.stops(number):
                 self._reload(parts)
             elif self._stop.is_set():
                 log.warning("daemon_hurried", signal=number.name)

@@ -1,6 +1,6 @@
 """How the daemon and everything it needs are doing, in words a person can act on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -19,6 +19,8 @@ from contenthubd.domain.errors import DatabaseUnavailable
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.stage import Stage
 from contenthubd.runtime.loop import Loop
+from contenthubd.runtime.steps import ClockSteps, Step
+from contenthubd.stages.poll import Crowd
 
 PATIENCE_SECONDS: Final = 1.0
 _PING: Final = text("SELECT 1")
@@ -34,6 +36,7 @@ class Health:
         embedded: EmbeddedPostgres | None,
         loops: Mapping[Stage, Loop],
         clock: Clock,
+        steps: ClockSteps,
         began: timedelta,
     ) -> None:
         self._parts = parts
@@ -41,29 +44,16 @@ class Health:
         self._embedded = embedded
         self._loops = loops
         self._clock = clock
+        self._steps = steps
         self._began = began
 
     async def report(self) -> wire.Health:
         """The state of every part, with what to do about each fault."""
-        faults: list[wire.HealthFault] = []
         unreachable = await self._database_fault()
-        if unreachable:
-            hint = "Work resumes automatically when PostgreSQL is back."
-            faults.append(wire.HealthFault(part="database", what=unreachable, hint=hint))
-        sick = self._parts.base.pause.sick
-        if sick is not None:
-            faults.append(wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint))
         queue = await self.queue()
-        if queue.degraded:
-            what = f"The {queue.kind} queue has been used instead of Redis since {queue.since}. {queue.why}"
-            hint = "No task is lost: tasks are in PostgreSQL. Check [queue] redis_url; reconnection is automatic."
-            faults.append(wire.HealthFault(part="queue", what=what, hint=hint))
-        for loop in self._loops.values():
-            if loop.failures and not unreachable:
-                faults.append(wire.HealthFault(part=loop.name, what=loop.last_error, hint="Look at the daemon's log."))
         kind = "embedded" if self._embedded else "server"
         return wire.Health(
-            status="degraded" if faults else "ok",
+            status="degraded" if (faults := list(self._faults(unreachable, queue))) else "ok",
             version=__version__,
             uptime_seconds=round((self._clock.uptime() - self._began).total_seconds(), 1),
             database={
@@ -77,9 +67,28 @@ class Health:
                 "slots_used": self._parts.base.slots.used,
                 "slots_total": self._parts.base.slots.total,
                 "attempts_running": self._parts.attempts.running,
+                "clock": _stepped(self._steps.last()),
             },
             faults=faults,
         )
+
+    def _faults(self, unreachable: str, queue: QueueStatus) -> Iterator[wire.HealthFault]:
+        if unreachable:
+            hint = "Work resumes automatically when PostgreSQL is back."
+            yield wire.HealthFault(part="database", what=unreachable, hint=hint)
+        sick = self._parts.base.pause.sick
+        if sick is not None:
+            yield wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint)
+        crowd = self._parts.poll.crowd
+        if crowd is not None:
+            yield _crowded(crowd, self._parts.base.slots.total)
+        if queue.degraded:
+            what = f"The {queue.kind} queue has been used instead of Redis since {queue.since}. {queue.why}"
+            hint = "No task is lost: tasks are in PostgreSQL. Check [queue] redis_url; reconnection is automatic."
+            yield wire.HealthFault(part="queue", what=what, hint=hint)
+        for loop in self._loops.values():
+            if loop.failures and not unreachable:
+                yield wire.HealthFault(part=loop.name, what=loop.last_error, hint="Look at the daemon's log.")
 
     async def queue(self) -> QueueStatus:
         """Which queue is in use and how many ids wait in it."""
@@ -95,3 +104,25 @@ class Health:
                 return str(fault)
             return ""
         return f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} second."
+
+
+def _crowded(crowd: Crowd, total: int) -> wire.HealthFault:
+    """Nothing starts, although nothing that is waited for runs."""
+    what = (
+        f"All {total} slots are held by attempts that timed out or were cancelled here and still run at "
+        f"content-creator, since {shown(crowd.since)}. The first of them is given up at {shown(crowd.until)} at the "
+        "latest."
+    )
+    hint = (
+        "content-creator cannot stop a task; its worker's log says what it does. How long such attempts count: "
+        "[creator] abandon_seconds."
+    )
+    return wire.HealthFault(part="pipeline", what=what, hint=hint)
+
+
+def _stepped(step: Step | None) -> str:
+    """The last step of the wall clock, in words; empty if there was none in the last day."""
+    if step is None:
+        return ""
+    direction = "forward" if step.by > timedelta() else "back"
+    return f"set {direction} by {abs(step.by.total_seconds()):,.0f} seconds at {shown(step.at)}"

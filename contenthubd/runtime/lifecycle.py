@@ -17,6 +17,7 @@ from contenthubd.domain.errors import StateDirectoryDenied, StateDirectoryError,
 log = structlog.get_logger(__name__)
 STOP = (signal.SIGTERM, signal.SIGINT)
 RELOAD = signal.SIGHUP
+_MEANINGLESS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO)
 MODE = 0o750
 ROOTS_MODE = 0o711
 """PostgreSQL refuses to run as root; where no user namespace hides that, it runs as another user, who must get by."""
@@ -71,18 +72,52 @@ async def signals() -> AsyncIterator[signal.Signals]:
     """SIGTERM, SIGINT and SIGHUP, one after another."""
     try:
         with anyio.open_signal_receiver(*STOP, RELOAD) as received:
+            if _missed.hangup:
+                _missed.hangup = False
+                yield RELOAD
             async for number in received:
                 yield number
     finally:
-        outlive_reload()
+        outlive_signals()
 
 
-def outlive_reload() -> None:
-    """While nobody listens, SIGHUP does nothing: by default it would end us, and systemd would call that planned.
+def stops(number: signal.Signals) -> bool:
+    """Whether a signal asks us to stop: SIGHUP does where a terminal has us, for then it says that it was closed."""
+    return number in STOP or (number is RELOAD and _missed.terminal)
 
-    Not SIG_IGN, which children would inherit.
+
+class _Missed:
+    """What is known of SIGHUP before anybody listens."""
+
+    terminal = False
+    hangup = False
+
+
+_missed = _Missed()
+
+
+def outlive_signals() -> None:
+    """While nobody listens, SIGHUP is remembered at most: by default it ends us, and systemd would call that planned.
+
+    Not SIG_IGN, which children would inherit. Others that end a process by default mean nothing to us.
     """
-    signal.signal(RELOAD, lambda _number, _frame: None)
+    if not _missed.terminal:
+        _missed.terminal = signal.getsignal(RELOAD) is signal.SIG_DFL and _has_terminal()
+    signal.signal(RELOAD, _hung_up)
+    for number in _MEANINGLESS:
+        signal.signal(number, lambda _number, _frame: None)
+
+
+def _hung_up(_number: int, _frame: object) -> None:
+    _missed.hangup = _missed.terminal  # a reload that nobody heard is no loss: the file is just being read
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def notify(state: str) -> None:

@@ -78,5 +78,5 @@ class _Waiting(Generic[T]):
 
     async def listen(self, both: anyio.CancelScope) -> None:
         async for number in lifecycle.signals():
-            if number in lifecycle.STOP:
+            if lifecycle.stops(number):
                 both.cancel()

@@ -98,6 +98,9 @@ async def test_a_slot_that_is_kept_by_what_timed_out_says_so(
     task = await house.add("乙")
     told = "waiting for a free slot: 1 of 1 in use, 1 of them by an attempt that timed out or was cancelled"
     assert await desk.words(task) == told
+    await house.look()
+    assert house.poll.crowd is not None, "and health says so"
+    assert house.poll.crowd.until > house.clock.now()
 
 
 async def test_the_reason_that_must_end_first_comes_first(
