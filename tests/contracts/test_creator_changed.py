@@ -1,5 +1,6 @@
 """A creator that was upgraded, one whose answers fail now and then, and one that says too much or the same again."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -154,3 +155,19 @@ class TestPaging:
         assert await creator.find(["[no mark of ours]"]) == {}
         assert await creator.rows(["nobody"]) == {}
         assert len(calls.read_text().split()) < 15
+
+
+class TestSeveralRows:
+    @pytest.mark.parametrize("order", [("completed", "pending"), ("pending", "completed"), ("failed", "running")])
+    async def test_of_several_rows_with_one_mark_the_furthest_counts(
+        self, tmp_path: Path, order: tuple[str, str]
+    ) -> None:
+        mark = mark_for(task_of("写"))
+        rows = [{"taskId": state, "status": state, "requirements": f"x\n{mark}"} for state in order]
+        (tmp_path / "rows").write_text(json.dumps(rows))
+        creator = CommandCreator(settings_for(tmp_path, script(tmp_path, f"cat {tmp_path}/rows")), FixedClock())
+        await creator.start()
+        found = await creator.find([mark])
+        assert not isinstance(found, Sick)
+        best = {"completed", "running"} & set(order)
+        assert {found[mark].creator_task_id} == best

@@ -40,6 +40,7 @@ class ScriptedCreator:
         self.table: dict[str, CreatorRow] = {}
         self.results: dict[str, Outcome] = {}
         self.causes: dict[str, str] = {}
+        self.default_result: Succeeded | None = None
         self.without_job: set[str] = set()
         self.workers: dict[str, bool] = {}
         self.gate: anyio.Event | None = None
@@ -57,6 +58,10 @@ class ScriptedCreator:
         """The worker is done with a row."""
         self.move(creator_task_id, state=RowState.COMPLETED, completed_at=at)
         self.results[creator_task_id] = Succeeded(article, (), creator_task_id)
+
+    def add_result(self, article: str) -> None:
+        """What ``result`` answers for rows that are stored from now on."""
+        self.default_result = Succeeded(article)
 
     def move(self, creator_task_id: str, **changes: object) -> None:
         """Change a row, as the worker would."""
@@ -109,6 +114,8 @@ class ScriptedCreator:
 
     async def result(self, creator_task_id: str) -> Outcome:
         self.calls["result"] += 1
+        if creator_task_id not in self.results and self.default_result is not None:
+            return replace(self.default_result, creator_task_id=creator_task_id)
         return self.results[creator_task_id]
 
     async def cause(self, creator_task_id: str) -> str | None:

@@ -1,0 +1,174 @@
+"""However a ``create`` ends: what it stored is found, nothing is made beside it, and nothing is repeated for ever."""
+
+from datetime import timedelta
+
+import pytest
+
+from contenthubd.domain.outcome import ErrorKind, Failed, Outcome, RowState, Sick, TimedOut, Unknown
+from contenthubd.domain.task import FINAL, Mode, Task, TaskState
+from tests.stages.house import House
+from tests.stages.scripted_creator import Create, ScriptedCreator
+
+RETRIES = 2
+ROUNDS = 40
+UNKNOWN: dict[str, Outcome] = {
+    "exit 0 without an id": Unknown("The output of create is unreadable: there is no line with the task's id.", 0),
+    "exit 1": Unknown("create: It ended with exit code 1: database is busy", 1),
+    "a signal": Unknown("create: It was ended by signal 9.", -9),
+    "the limit of its time": TimedOut("create: It did not answer in time and was killed."),
+    "a flood": Unknown("create: It printed more than 8 MiB and was stopped."),
+}
+REFUSED: dict[str, Outcome] = {"a refusal": Failed(ErrorKind.REFUSED, "The creator refused: Topic is required", 1)}
+SICK: dict[str, Outcome] = {
+    "a refused option": Sick(ErrorKind.CREATOR_CHANGED, "content-creator does not accept what contenthubd asks."),
+    "a broken database": Sick(ErrorKind.DATABASE_MISSING, "The creator's database does not work: SQLITE_FULL."),
+    "missing keys": Sick(ErrorKind.API_KEYS_MISSING, "LLM_API_KEY is not set; content-creator needs it."),
+    "no Redis": Sick(ErrorKind.CREATOR_REDIS_DOWN, "The creator was given no Redis."),
+}
+NEVER_RAN: dict[str, Outcome] = {
+    "no process": Sick(ErrorKind.NO_PROCESS, "No process can be started at the moment.", spawned=False),
+    "no program": Sick(ErrorKind.CREATOR_MISSING, "The creator cannot be run.", spawned=False),
+}
+RAN = {**UNKNOWN, **REFUSED, **SICK}
+
+
+def by_name(ends: dict[str, Outcome]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("end", list(ends.values()), ids=list(ends))
+
+
+class Always(ScriptedCreator):
+    """A creator whose ``create`` and ``generate`` always end alike, after storing a row or not."""
+
+    def __init__(self, end: Outcome, *, stored: bool) -> None:
+        super().__init__()
+        self.end, self.stored = end, stored
+
+    def next(self) -> None:
+        self.script.append(Create(self.end, stored=self.stored))
+
+
+async def driven(house: House, creator: Always, task: Task, rounds: int = ROUNDS) -> Task:
+    """Every stage in turn, as the daemon would, over hours."""
+    for _ in range(rounds):
+        creator.script.clear()
+        creator.next()
+        await house.beat()
+        await house.promote.tick()
+        await house.dispatch.tick()
+        for started in house.started:
+            await house.attempts.run(started)
+        house.started.clear()
+        await house.look()
+        if (await house.now(task)).state in FINAL:
+            break
+        house.clock.advance(150)
+    return await house.now(task)
+
+
+async def one(house: House, end: Outcome, *, stored: bool, mode: Mode = Mode.ASYNC) -> tuple[House, Always, Task]:
+    creator = Always(end, stored=stored)
+    other = House(house.database, house.clock, creator)
+    return other, creator, await other.add(mode=mode, max_retries=RETRIES)
+
+
+@by_name(RAN)
+async def test_what_it_stored_is_found_and_nothing_is_created_beside_it(house: House, end: Outcome) -> None:
+    there, creator, task = await one(house, end, stored=True)
+    now = await driven(there, creator, task, rounds=3)
+    assert (now.state, now.retry_count, now.attempt) == (TaskState.SUBMITTED, 0, 1)
+    [creator_task_id] = creator.table
+    creator.finish(creator_task_id)
+    await there.look()
+    assert await there.state(task) is TaskState.COMPLETED
+    assert creator.calls["create"] == 1
+
+
+@by_name(UNKNOWN)
+async def test_what_it_did_not_store_is_charged_and_repeated_as_often_as_the_task_allows(
+    house: House, end: Outcome
+) -> None:
+    there, creator, task = await one(house, end, stored=False)
+    now = await driven(there, creator, task)
+    assert now.state in (TaskState.FAILED, TaskState.TIMEOUT)
+    assert (now.retry_count, creator.calls["create"]) == (RETRIES + 1, RETRIES + 1)
+    assert creator.calls["find"] >= creator.calls["create"], "each was looked up before the next one"
+
+
+@by_name(REFUSED)
+async def test_a_refusal_is_final(house: House, end: Outcome) -> None:
+    there, creator, task = await one(house, end, stored=False)
+    assert (await driven(there, creator, task)).state is TaskState.FAILED
+    assert creator.calls["create"] == 1
+
+
+@by_name(SICK)
+async def test_a_sick_creator_charges_nobody_and_is_looked_up_before_each_create(house: House, end: Outcome) -> None:
+    there, creator, task = await one(house, end, stored=False)
+    now = await driven(there, creator, task)
+    assert now.state in (TaskState.PENDING, TaskState.RETRYING)
+    assert now.retry_count == 0
+    assert creator.calls["find"] >= creator.calls["create"]
+    assert creator.calls["create"] <= ROUNDS
+
+
+@by_name(SICK)
+async def test_but_not_when_it_works_for_everybody_else(house: House, end: Outcome) -> None:
+    there, creator, task = await one(house, end, stored=False)
+    now = task
+    for number in range(ROUNDS):
+        now = await driven(there, creator, task, rounds=1)
+        if now.state in FINAL:
+            break
+        creator.script.clear()
+        other, other_id = await there.accepted(f"第{number}个", priority=1)
+        creator.finish(other_id)
+        await there.look()
+        assert await there.state(other) is TaskState.COMPLETED
+    assert (now.state, now.retry_count) == (TaskState.FAILED, RETRIES + 1)
+
+
+@by_name(NEVER_RAN)
+async def test_what_surely_never_ran_is_not_looked_up(house: House, end: Outcome) -> None:
+    there, creator, task = await one(house, end, stored=False)
+    now = await driven(there, creator, task, rounds=1)
+    assert (now.state, now.retry_count) == (TaskState.PENDING, 0)
+    assert creator.calls["find"] == 0
+
+
+@by_name(UNKNOWN)
+async def test_while_nothing_can_be_looked_up_nothing_is_created_again(house: House, end: Outcome) -> None:
+    there, creator, task = await one(house, end, stored=True)
+    creator.sick_finds.extend([Sick(ErrorKind.DATABASE_MISSING, "locked")] * 4)
+    now = await driven(there, creator, task, rounds=6)
+    assert now.state is TaskState.SUBMITTED
+    assert creator.calls["create"] == 1, "the next attempt looked for what the one before it left"
+
+
+@by_name({**UNKNOWN, **SICK})
+async def test_a_sync_run_that_was_finished_after_all_is_taken(house: House, end: Outcome) -> None:
+    there, creator, task = await one(house, end, stored=True, mode=Mode.SYNC)
+    await there.beat()
+    await there.dispatch.tick()
+    [started] = there.started
+    creator.script.append(Create(end, stored=True, row=RowState.COMPLETED))
+    creator.add_result("# 同步\n\n正文")
+    await there.attempts.run(started)
+    assert await there.state(task) is TaskState.COMPLETED
+    assert creator.calls["generate"] == 1
+
+
+async def test_three_daemons_that_die_over_a_create_are_the_end_of_it(house: House) -> None:
+    task = await house.add(max_retries=RETRIES)
+    heir = house
+    for number in range(3):
+        await heir.beat()
+        await heir.promote.tick()
+        await heir.dispatch.tick()
+        heir = House(house.database, house.clock, house.creator, run=f"heir {number}")
+        house.clock.advance(timedelta(minutes=3).total_seconds())
+        await heir.beat()
+        await heir.rescue.tick()
+    now = await heir.now(task)
+    assert (now.state, now.error_kind) == (TaskState.FAILED, "poison")
+    assert house.creator.calls["create"] == 0
+    assert house.creator.calls["find"] == 3
