@@ -104,6 +104,9 @@ def _batch_generate(verbs: Group, name: str) -> None:
                             "content batch-generate --account studio --file topics.csv --dry-run"))  # fmt: skip
     parser.add_argument("--file", required=True, metavar="PATH", help=".txt, .csv or .jsonl; - is standard input")
     parser.add_argument("--format", choices=BATCH_FORMATS, help="of the file (default: by its ending, txt for -)")
+    parser.add_argument(
+        "--encoding", metavar="NAME", help="of the file, such as gb18030 (default: UTF-8, or by its mark)"
+    )
     parser.add_argument("--skip-bad", action="store_true", help="leave bad lines out instead of submitting nothing")
     parser.add_argument("--dry-run", action="store_true", help="check everything and show it, submit nothing")
     _order(parser)
@@ -121,7 +124,7 @@ def _order(parser: Parser) -> None:
 
 def _wishes(parser: Parser) -> None:
     """What is asked for besides the topic."""
-    parser.add_argument("--keywords", metavar="A,B", help="separated by commas")
+    parser.add_argument("--keywords", metavar="A,B", help="separated by commas, also Chinese ones")
     parser.add_argument("--requirements", metavar="TEXT", help="further instructions, as text")
     parser.add_argument("--category", help="the kind of article")
     parser.add_argument("--tone", help="instead of the account's")

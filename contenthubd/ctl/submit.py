@@ -1,5 +1,6 @@
 """contenthubctl content generate | batch-generate"""
 
+import re
 from argparse import Namespace
 from typing import Any
 
@@ -42,7 +43,7 @@ def batch(args: Namespace, client: Client, output: Output) -> int:
     _patience_fits(args)
     from contenthubd.ctl import batchfile  # csv and pathlib are only for files
 
-    read = batchfile.read(args.file, args.format)
+    read = batchfile.read(args.file, args.format, args.encoding, args.account)
     if not read.requests and not read.faults:
         raise Failure(
             f"{args.file} holds no topics.", why="Every line is empty or a comment.", fix="Write one topic a line.",
@@ -177,7 +178,9 @@ def wishes(args: Namespace) -> dict[str, Any]:
     """What the options ask for besides the topic."""
     shared = {name: getattr(args, name) for name in _SHARED}
     if args.keywords:
-        shared["keywords"] = [word.strip() for word in utf8("--keywords", args.keywords).split(",") if word.strip()]
+        shared["keywords"] = [
+            word.strip() for word in re.split("[,，、;；]", utf8("--keywords", args.keywords)) if word.strip()
+        ]
     return {
         name: utf8(f"--{name}", value) if isinstance(value, str) else value
         for name, value in shared.items()

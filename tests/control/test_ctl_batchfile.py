@@ -1,5 +1,8 @@
 """Files of topics: what is read, and what is told about lines that cannot be."""
 
+import shlex
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,7 +27,9 @@ def test_text_one_topic_a_line(tmp_path: Path) -> None:
 def test_text_that_is_not_utf8_names_line_and_byte(tmp_path: Path) -> None:
     batch = read(written(tmp_path, "t.txt", b"Tea\nCaf\xe9\nMate\n"), None)
     assert batch.lines == [1, 3]
-    assert batch.faults == [(2, "Not UTF-8: byte 4 of the line is 0xe9.")]
+    assert [line for line, _ in batch.faults] == [2]
+    assert batch.faults[0][1].startswith("Not UTF-8: byte 4 of the line is 0xe9; the file looks like Windows-1252")
+    assert read(written(tmp_path, "t.txt", b"Tea\nCaf\xe9\n"), None, "cp1252").requests[1] == {"topic": "Café"}
 
 
 def test_csv_with_every_column(tmp_path: Path) -> None:
@@ -100,3 +105,172 @@ def test_the_form_must_be_known(tmp_path: Path) -> None:
     assert read(path, "txt").requests == [{"topic": "Tea"}]
     with pytest.raises(Failure, match="cannot be read"):
         read(str(tmp_path / "missing.txt"), None)
+
+
+TABLE = "topic,keywords,priority\n春季养生,养生,2\n秋天的茶,,\n"
+ROWS = [
+    {"topic": "春季养生", "keywords": ["养生"], "priority": 2},
+    {"topic": "秋天的茶", "keywords": []},
+]
+CERTAIN = {
+    "utf-8": TABLE.encode(),
+    "mark": b"\xef\xbb\xbf" + TABLE.encode(),
+    "two marks": b"\xef\xbb\xbf" * 2 + TABLE.encode(),
+    "utf-16": TABLE.encode("utf-16"),
+    "utf-16-be": b"\xfe\xff" + TABLE.encode("utf-16-be"),
+    "utf-32": TABLE.encode("utf-32"),
+    "gb18030 with a mark": b"\x84\x31\x95\x33" + TABLE.encode("gb18030"),
+    "cr lf": TABLE.replace("\n", "\r\n").encode(),
+    "cr": TABLE.replace("\n", "\r").encode(),
+    "end mark of DOS": TABLE.encode() + b"\x1a",
+    "empty columns": TABLE.replace("\n", ",,\n").encode() + b",,,,\n",
+    "rows with more empty cells": TABLE.replace(",2\n", ",2,,,,\n").encode(),
+    "blank lines": TABLE.replace("\n", "\n\n , ,\n").encode(),
+    "headings with spaces": TABLE.replace("topic,keywords,priority", ' Topic ,"KEYWORDS" , Priority ').encode(),
+    "full-width headings": TABLE.replace("topic", "\uff54\uff4f\uff50\uff49\uff43").encode(),
+    "Chinese headings": TABLE.replace("topic,keywords,priority", "主题,关键词,优先级").encode(),
+    "traditional headings": TABLE.replace("topic,keywords,priority", "標題,關鍵詞,優先級").encode(),
+    "decimal": TABLE.replace(",2\n", ",2.0\n").encode(),
+    "space after quotes": TABLE.replace("春季养生,养生,2", '"春季养生" ,"养生"  ,"2" ').encode(),
+    "space before quotes": TABLE.replace("春季养生,养生,2", '"春季养生", "养生", "2"').encode(),
+    **{f"separator {one!r}": TABLE.replace(",", one).encode() for one in ";\t|，；"},
+    **{f"line sep={one!r}": f"sep={one}\r\n".encode() + TABLE.replace(",", one).encode() for one in ",;\t:|"},
+    "line sep in UTF-16": ("sep=\t\n" + TABLE.replace(",", "\t")).encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("data", CERTAIN.values(), ids=CERTAIN.keys())
+def test_csv_that_is_certain_is_read(tmp_path: Path, data: bytes) -> None:
+    batch = read(written(tmp_path, "t.csv", data), None)
+    assert batch.faults == []
+    assert batch.requests == ROWS
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.jsonl", "t.csv"])
+@pytest.mark.parametrize("encoding", ["gb18030", "gbk", "utf-16-le", "utf-16-be", "big5", "shift_jis"])
+def test_another_encoding_is_named_with_the_command_that_reads_it(tmp_path: Path, name: str, encoding: str) -> None:
+    topics = {"big5": ["春天的養生茶", "秋天的茶"], "shift_jis": ["日本のお茶について", "お茶"]}
+    wanted = topics.get(encoding, ["春季养生指南", "秋天的茶"])
+    form = {"t.txt": "{}", "t.jsonl": '{{"topic": "{}"}}', "t.csv": "{}"}[name]
+    lines = (["topic"] if name == "t.csv" else ["# Tea"] if name == "t.txt" else []) + [
+        form.format(one) for one in wanted
+    ]
+    path = written(tmp_path, name, "\n".join(lines).encode(encoding))
+    with pytest.raises(Failure, match=r"is not (certainly )?UTF-8 text; nothing was submitted") as failed:
+        read(path, None, account="studio")
+    assert failed.value.exit_code == USAGE
+    command = shlex.split(failed.value.fix.splitlines()[0])
+    assert command[:5] == ["contenthubctl", "content", "batch-generate", "--account", "studio"]
+    assert [one["topic"] for one in read(path, None, command[-1]).requests] == wanted
+
+
+def test_text_that_both_encodings_can_read_is_not_guessed(tmp_path: Path) -> None:
+    path = written(tmp_path, "t.txt", "模漏\n".encode("gbk"))
+    with pytest.raises(Failure, match="not certainly UTF-8"):
+        read(path, None)
+    assert read(path, None, "gbk").requests == [{"topic": "模漏"}]
+    assert read(path, None, "utf-8").requests == [{"topic": "ģ©"}]
+
+
+@pytest.mark.parametrize(
+    "text", ["Café au lait", "Чай и кофе", "Öl für Möbel", "ελληνικά", "naïve – “quoted”", "茶", "🍵"]
+)
+def test_ordinary_text_is_not_doubted(tmp_path: Path, text: str) -> None:
+    assert read(written(tmp_path, "t.txt", text), None).requests == [{"topic": text}]
+
+
+@pytest.mark.parametrize("encoding", ["no-such", "base64", "utf-7", "unicode_escape", "idna", "\x00", "rot13"])
+def test_an_encoding_that_is_none_of_text_is_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(Failure, match="for --encoding") as failed:
+        read(written(tmp_path, "t.txt", "Tea"), None, encoding)
+    assert failed.value.exit_code == USAGE
+
+
+def test_an_encoding_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    chinese = "春季养生指南\n".encode()
+    for data, encoding in ((chinese, "gbk"), (b"\xef\xbb\xbf" + chinese, "gbk"), (b"Caf\xe9\n", "utf-8")):
+        with pytest.raises(Failure, match=f"is not {encoding}"):
+            read(written(tmp_path, "t.txt", data), None, encoding)
+
+
+def test_a_damaged_line_of_utf8_leaves_the_others(tmp_path: Path) -> None:
+    batch = read(
+        written(tmp_path, "t.txt", "春季养生\n秋天的茶\n".encode() * 3 + b"\xe6\x98\nTea\n\xc4\xa3\xc2\xa9\n"), None
+    )
+    assert batch.lines == [1, 2, 3, 4, 5, 6, 8]
+    assert [line for line, _ in batch.faults] == [7, 9]
+
+
+@pytest.mark.parametrize("mark", ",，、;；\n")
+def test_keywords_may_have_chinese_commas(tmp_path: Path, mark: str) -> None:
+    batch = read(written(tmp_path, "t.csv", f'topic,keywords\nTea,"茶{mark} 健康{mark}"\n'), None)
+    assert batch.requests == [{"topic": "Tea", "keywords": ["茶", "健康"]}]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("topic,\nTea,x\n", "Column 2 has no name in the header, but holds 'x'."),
+        ("topic\nTea,x\n", "It has 2 cells; the header names 1 columns."),
+        ('topic,tone\n"Tea" x,warm\n', "Not CSV: after the closing quote"),
+        ('topic,tone\nTea,"warm\nMate,\n', "Not CSV: a quote that is opened in line 2 is never closed"),
+        ("topic,priority\nTea,1.5\n", "priority is not a whole number: '1.5'."),
+    ],
+)
+def test_csv_rows_that_are_not_certain(tmp_path: Path, text: str, fault: str) -> None:
+    batch = read(written(tmp_path, "t.csv", text), None)
+    assert [line for line, _ in batch.faults] == [2]
+    assert batch.faults[0][1].startswith(fault)
+    assert batch.requests == []
+
+
+def test_a_row_that_is_no_csv_leaves_the_next_one(tmp_path: Path) -> None:
+    batch = read(written(tmp_path, "t.csv", 'topic,tone\n"Tea" x,warm\nMate,cool\n'), None)
+    assert batch.requests == [{"topic": "Mate", "tone": "cool"}]
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ("topic;taste", "looks like a semicolon"),
+        ("topic:tone", "sep=:"),
+        ("主题,主题", "named twice"),
+        ("主题,topic", "named twice"),
+    ],
+)
+def test_csv_headers_that_are_not_certain(tmp_path: Path, header: str, why: str) -> None:
+    with pytest.raises(Failure, match="must name the columns") as failed:
+        read(written(tmp_path, "t.csv", header + "\nTea,1\n"), None)
+    assert why in failed.value.why
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.csv"])
+def test_a_workbook_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Failure, match="is a workbook"):
+        read(written(tmp_path, name, b"PK\x03\x04" + bytes(100)), None)
+
+
+LARGE = {
+    "one long line": b"topic\n" + b"x" * 10_000_000 + b"\n",
+    "a million columns": b"topic" + b"," * 1_000_000 + b"\nTea" + b"," * 1_000_000 + b"\n",
+    "a million headings": b"topic" + b",a" * 1_000_000 + b"\nTea\n",
+    "quotes": b"topic\n" + b'"' * 5_000_001 + b"\n",
+    "separators": b"topic\n" + b"Tea;" * 1_000_000 + b"\n",
+    "another encoding": b"topic\n" + "春季养生\n".encode("gbk") * 1_000_000,
+    "line ends": b"topic" + b"\r" * 5_000_000 + b"Tea",
+    "zeros": bytes(10_000_000),
+}
+
+
+@pytest.mark.parametrize("data", LARGE.values(), ids=LARGE.keys())
+def test_large_files_take_linear_work(tmp_path: Path, data: bytes) -> None:
+    path = written(tmp_path, "t.csv", data)
+    begun = time.process_time()
+    with suppress(Failure):
+        assert len(read(path, None).requests) <= 1
+    assert time.process_time() - begun < 30
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(Failure, match="is too large"):
+        read("/dev/zero", "csv")

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from contenthubd.control import wire
 from contenthubd.control.routes import ROUTES
-from contenthubd.ctl import batchfile, commands, listing, progress, watch
+from contenthubd.ctl import batchfile, commands, listing, progress, spreadsheet, watch
 from contenthubd.domain import content, request, task
 from tests.running import CHECKOUT
 
@@ -37,7 +37,7 @@ def test_contenthubctl_knows_the_limits_and_fields() -> None:
     assert listing.PAGE == wire.MAX_PAGE
     assert watch.POLL_SECONDS == wire.MAX_WAIT_SECONDS
     assert set(batchfile.FIELDS) == set(wire.TopicRequest.__struct_fields__)
-    assert set(batchfile.CSV_COLUMNS) < set(batchfile.FIELDS)
+    assert set(spreadsheet.COLUMNS) < set(batchfile.FIELDS)
 
 
 def test_every_route_and_field_is_documented() -> None:

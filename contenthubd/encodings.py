@@ -1,0 +1,121 @@
+"""The encodings of files that people write: what is certain is read, anything else is named.
+
+A byte order mark is certain, and so is UTF-8 that is valid. Everything else is only likely, so it is never read without
+being asked for. All of it is linear in the size of the file.
+"""
+
+import codecs
+import re
+from typing import Final
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (b"\x84\x31\x95\x33", "gb18030"),
+)
+_SAMPLE: Final = 200_000
+"""Bytes at which a guess looks."""
+_WIDE: Final = re.compile(rb"[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+"""A character of three or four bytes in UTF-8; other encodings hardly ever look like it."""
+_FREQUENT: Final = {
+    "gb18030": re.compile(rb"[\xb0-\xd7\xa1\xa3][\xa1-\xfe]"),
+    "big5": re.compile(rb"[\xa4-\xc6\xa1][\x40-\x7e\xa1-\xfe]"),
+    "shift_jis": re.compile(rb"[\x82\x83\x81\x88-\x97][\x40-\x7e\x80-\xfc]"),
+}
+"""Two bytes of the characters that make up most of a text."""
+_PAIR: Final = {
+    "gb18030": re.compile(rb"[\x00-\x7f]|[\x81-\xfe][\x40-\x7e\x80-\xfe]|[\x81-\xfe][0-9][\x81-\xfe][0-9]"),
+    "big5": re.compile(rb"[\x00-\x7f]|[\x81-\xfe][\x40-\x7e\xa1-\xfe]"),
+    "shift_jis": re.compile(rb"[\x00-\x7f]|[\xa1-\xdf]|[\x81-\xfc][\x40-\x7e\x80-\xfc]"),
+}
+
+
+def mark(raw: bytes) -> tuple[str, int]:
+    """The encoding that a byte order mark names and the mark's length; an empty name if there is none."""
+    return next(((name, len(start)) for start, name in _MARKS if raw.startswith(start)), ("", 0))
+
+
+def certain(raw: bytes) -> str:
+    """The text of a file with a byte order mark, or in UTF-8; UnicodeDecodeError if it is neither."""
+    name, length = mark(raw)
+    return raw[length:].decode(name or "utf-8")
+
+
+def likely(raw: bytes) -> str:
+    """The encoding that a file without a mark looks like: empty if it is UTF-8, or cannot be determined."""
+    sample = raw[:_SAMPLE]
+    if wide := _utf16(sample):
+        return wide
+    text = sample.decode("utf-8", "ignore" if len(raw) > _SAMPLE else "replace")
+    if text.isascii():
+        return ""
+    damaged = text.count("\ufffd")
+    if not damaged and sample == raw:
+        return "gb18030" if _odd(text, sample) else ""
+    if len(_WIDE.findall(sample)) > 4 * damaged or len(_WIDE.findall(sample)) > 20 + damaged:
+        return ""
+    shares = {name: _share(name, sample) for name in _FREQUENT}
+    best = max(shares, key=lambda name: shares[name])
+    return best if shares[best] >= 0.5 else "cp1252" if _latin(sample) else ""
+
+
+def is_utf8(raw: bytes) -> bool:
+    """Whether text is UTF-8 beyond doubt: valid, with some characters of three or more bytes."""
+    if len(_WIDE.findall(raw[:_SAMPLE])) < 4:
+        return False
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _utf16(sample: bytes) -> str:
+    """UTF-16 without a mark: line breaks and ASCII have a zero byte on one side, and only there."""
+    even, odd = sample[::2], sample[1::2]
+    zeros_even, zeros_odd = even.count(0), odd.count(0)
+    if zeros_odd + zeros_even < max(1, len(sample) // 200):
+        return ""
+    for name, zeros, others in (("utf-16-le", zeros_odd, zeros_even), ("utf-16-be", zeros_even, zeros_odd)):
+        if zeros and others * 10 < zeros:
+            try:
+                sample[: len(sample) // 2 * 2].decode(name)
+            except UnicodeDecodeError as error:
+                if error.start < len(sample) - 4:
+                    continue
+            return name
+    return ""
+
+
+def _share(name: str, sample: bytes) -> float:
+    """How much of what is not ASCII is a frequent character of this encoding; 0 if the bytes do not fit it."""
+    found = _PAIR[name].findall(sample)
+    characters = [one for one in found if len(one) > 1 or one > b"\x7f"]
+    lost = len(sample) - sum(map(len, found))
+    if not characters or lost > 1 + len(characters) // 50:
+        return 0.0
+    return sum(1 for one in characters if _FREQUENT[name].fullmatch(one)) / len(characters)
+
+
+def _odd(text: str, sample: bytes) -> bool:
+    """Valid UTF-8 that hardly anybody writes, while the same bytes are ordinary Chinese in GB18030."""
+    strange = [char for char in text if not char.isascii()]
+    if len(strange) < 2 or any(ord(char) > 0x7FF for char in strange) or _share("gb18030", sample) < 1.0:
+        return False
+    blocks = {_block(char) for char in strange}
+    return len(blocks) > 1 or blocks == {"sign"}
+
+
+def _block(char: str) -> str:
+    code = ord(char)
+    if code < 0xC0:
+        return "sign"
+    return "latin" if code < 0x250 else "greek" if 0x370 <= code < 0x400 else str(code >> 8)
+
+
+def _latin(sample: bytes) -> bool:
+    """Single bytes above ASCII, each among ASCII letters: a Western European text."""
+    return len(re.findall(rb"(?:[A-Za-z][\xc0-\xff])|(?:[\xc0-\xff][a-z])", sample)) > 0
