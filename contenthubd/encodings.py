@@ -73,6 +73,23 @@ def is_utf8(raw: bytes) -> bool:
     return True
 
 
+def refusal(raw: bytes) -> str:
+    """Why a settings file is not UTF-8 text and what to do, as the end of a sentence; empty if it is."""
+    marked, length = mark(raw)
+    if marked not in ("", "utf-8"):
+        return f"it is {marked.upper()} text; save it as UTF-8"
+    try:
+        raw[length:].decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, length + error.start) + 1
+        guess = likely(raw)
+        looks = f", the file looks like {guess.upper()}" if guess else ""
+        return f"line {line} is not UTF-8 text{looks}; save it as UTF-8"
+    if (guess := likely(raw)).startswith("utf-16"):
+        return f"it looks like {guess.upper()} text; save it as UTF-8"
+    return ""
+
+
 def _utf16(sample: bytes) -> str:
     """UTF-16 without a mark: line breaks and ASCII have a zero byte on one side, and only there."""
     even, odd = sample[::2], sample[1::2]

@@ -106,7 +106,7 @@ def test_a_name_cannot_forge_a_line_of_output(write: Write) -> None:
         (b"x = " + b"9" * 5000, ": is not valid TOML: "),
         (b"#" * (SIZE_LIMIT + 1), ": is larger than 1000000 bytes, too large for a configuration file."),
     ],
-    ids=["no value", "no value at the end", "twice", "not UTF-8", "deep", "huge number", "huge file"],
+    ids=["no value", "no value at the end", "twice", "not UTF-8", "UTF-16", "deep", "huge number", "huge file"],
 )
 def test_broken_files(write: Write, text: bytes, fault: str) -> None:
     path = write(text)

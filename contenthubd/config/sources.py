@@ -24,6 +24,7 @@ from contenthubd.config.keys import (
     suggest,
 )
 from contenthubd.config.values import boolean, from_text, quoted
+from contenthubd.encodings import refusal
 
 SIZE_LIMIT = 1_000_000  # bytes; far more than any real configuration, and an end to /dev/zero
 
@@ -141,9 +142,12 @@ def _read(path: Path, gathered: Gathered) -> str | None:
         # TOML knows both line ends; a byte order mark is left by some Windows editors.
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
+        looks = refusal(data)
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        gathered.refuse(f"{path}:{line}:{column}: is not valid TOML: the file must be UTF-8 text.")
+        gathered.refuse(
+            f"{path}:{line}:{column}: is not valid TOML: the file must be UTF-8 text. {looks[:1].upper()}{looks[1:]}."
+        )
         return None
 
 

@@ -30,6 +30,53 @@ class TestKeyFile:
         assert len(keys.faults) == 3
         assert "secret" not in " ".join(keys.faults)
 
+    def test_a_file_from_windows_is_understood(self, tmp_path: Path) -> None:
+        path = tmp_path / "keys"
+        path.write_bytes(
+            b'\xef\xbb\xbfLLM_API_KEY=abc\r\nLLM_BASE_URL="http://x/v1" # c\r\nexport A = "b" # "c"\r\nB=#none\rC=d\r\n'
+        )
+        keys = read_keys(replace(settings_for(tmp_path), env_file=path))
+        assert keys.faults == ()
+        wanted = {"LLM_API_KEY": "abc", "LLM_BASE_URL": "http://x/v1", "A": "b", "B": "", "C": "d"}
+        assert keys.values == wanted
+
+    @pytest.mark.parametrize(
+        ("data", "fault"),
+        [
+            ("A=b\n".encode("utf-16"), "it is UTF-16-LE text; save it as UTF-8"),
+            ("A=b\n".encode("utf-16-le"), "it looks like UTF-16-LE text"),
+            ("A=b\n# 春季养生指南\n".encode("gbk"), "line 2 is not UTF-8 text, the file looks like GB18030"),
+            (b"A=b\nC=\xff\n", "line 2 is not UTF-8 text"),
+            (bytes(1_000_001), "more than 1,000,000 bytes"),
+        ],
+    )
+    def test_another_encoding_is_named(self, tmp_path: Path, data: bytes, fault: str) -> None:
+        path = tmp_path / "keys"
+        path.write_bytes(data)
+        keys = read_keys(replace(settings_for(tmp_path), env_file=path))
+        assert keys.values == {}
+        assert len(keys.faults) == 1
+        assert fault in keys.faults[0]
+
+    @pytest.mark.parametrize(
+        ("line", "fault"),
+        [
+            ('A="secret', 'the value of A begins with " but does not end with it'),
+            ("A=“secret”", "is in typographic quotes"),
+            ("A=secret\u200b", "holds the invisible character U+200B"),
+            ("A=sec\x00ret", "holds the control character U+0000"),
+            ("set A=secret", "is not KEY=VALUE"),
+            ("A: secret", "is not KEY=VALUE"),
+        ],
+    )
+    def test_a_value_in_doubt_is_told_by_its_line(self, line: str, fault: str) -> None:
+        keys = parse_env_file(f"B=1\n{line}\nC=2\n", "file")
+        assert keys.values == {"B": "1", "C": "2"}
+        assert len(keys.faults) == 1
+        assert keys.faults[0].startswith("Line 2 of file")
+        assert fault in keys.faults[0]
+        assert "secret" not in keys.faults[0]
+
     def test_a_file_that_cannot_be_read_is_told(self, tmp_path: Path) -> None:
         for name, content in (("absent", None), ("bytes", b"\xff\xfe=1")):
             path = tmp_path / name

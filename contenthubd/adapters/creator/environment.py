@@ -14,6 +14,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from contenthubd.adapters.creator.settings import CreatorSettings
+from contenthubd.domain.invisible import BOM, key_fault
+from contenthubd.encodings import refusal
 
 CREDENTIAL: Final = "creator.env"
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME")
@@ -28,7 +30,11 @@ _FIXED: Final = {
 }
 _OURS: Final = frozenset({*_FIXED, "REDIS_URL", "REDIS_DB", "FORCE_COLOR"})
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.DOTALL)
-_COMMENT: Final = re.compile(r"\s+#.*\Z", re.DOTALL)
+_COMMENT: Final = re.compile(r"(?<!\s)\s+#.*\Z", re.DOTALL)
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_AFTER_QUOTE: Final = re.compile(r"\s*+(?:#.*)?")
+_CURLY: Final = "“”„‘’「」"
+MAX_BYTES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,8 @@ def parse_env_file(text: str, name: str) -> Keys:
     """KEY=VALUE lines; comments, blank lines, ``export`` and quotes are understood."""
     values: dict[str, str] = {}
     faults = []
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip()
+    for number, raw in enumerate(_LINE_END.split(text.removeprefix(BOM)), 1):
+        line = raw.strip().strip(BOM)
         if not line or line.startswith("#"):
             continue
         found = _LINE.fullmatch(line)
@@ -52,17 +58,32 @@ def parse_env_file(text: str, name: str) -> Keys:
             faults.append(f"Line {number} of {name} is not KEY=VALUE.")
         elif found.group(1) in _OURS:
             faults.append(f"Line {number} of {name} sets {found.group(1)}, which the daemon sets itself.")
+        elif fault := _value_fault(found.group(2)):
+            faults.append(f"Line {number} of {name}: the value of {found.group(1)} {fault}")
         else:
-            values[found.group(1)] = _unquoted(found.group(2))
+            values[found.group(1)] = _unquoted(found.group(2)) or ""
     return Keys(values, tuple(faults))
 
 
-def _unquoted(value: str) -> str:
-    for quote in ('"', "'"):
-        end = value.rfind(quote)
-        if value.startswith(quote) and end > 0:
-            return value[1:end]
-    return _COMMENT.sub("", value)
+def _value_fault(written: str) -> str:
+    """What is wrong with a value, without telling it; empty if nothing is."""
+    value = _unquoted(written)
+    if value is None:
+        return f"begins with {written[0]} but does not end with it; add the closing quote."
+    if written[:1] in _CURLY and written:
+        return f'is in typographic quotes ({written[0]}); use " or none.'
+    return key_fault(value)
+
+
+def _unquoted(value: str) -> str | None:
+    """The value without its quotes and the comment behind it; None if a quote is never closed."""
+    quote = value[:1]
+    if quote not in ('"', "'") or not quote:
+        return _COMMENT.sub("", value) if not value.startswith("#") else ""
+    end = value.find(quote, 1)
+    while end > 0 and not _AFTER_QUOTE.fullmatch(value, end + 1):
+        end = value.find(quote, end + 1)
+    return value[1:end] if end > 0 else None
 
 
 def read_keys(settings: CreatorSettings) -> Keys:
@@ -75,10 +96,16 @@ def read_keys(settings: CreatorSettings) -> Keys:
         if path is None:
             continue
         try:
-            keys = parse_env_file(path.read_text("utf-8"), str(path))
-        except (OSError, UnicodeDecodeError) as error:
-            faults.append(f"The file {path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}.")
+            with path.open("rb") as file:
+                raw = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            faults.append(f"The file {path} cannot be read: {error.strerror}.")
             continue
+        fault = refusal(raw) if len(raw) <= MAX_BYTES else f"it has more than {MAX_BYTES:,} bytes"
+        if fault:
+            faults.append(f"The file {path} cannot be read: {fault}.")
+            continue
+        keys = parse_env_file(raw.decode("utf-8-sig"), str(path))
         values.update(keys.values)
         faults.extend(keys.faults)
     return Keys(values, tuple(faults))
