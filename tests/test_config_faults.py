@@ -102,6 +102,7 @@ def test_a_name_cannot_forge_a_line_of_output(write: Write) -> None:
         (b"[tasks]\nmode = ", ":2:8: is not valid TOML: Invalid value."),
         (b"[tasks]\nmode = 1\nmode = 2\n", ":3:9: is not valid TOML: Cannot overwrite a value."),
         (b"[tasks]\nmode = '\xff'\n", ":2:9: is not valid TOML: the file must be UTF-8 text."),
+        ("a = 1".encode("utf-16"), ":1:1: is not valid TOML: the file must be UTF-8 text. It is UTF-16-LE text; save"),
         (b"x = " + b"[" * 5000, ": is not valid TOML: lists or tables are nested too deeply."),
         (b"x = " + b"9" * 5000, ": is not valid TOML: "),
         (b"#" * (SIZE_LIMIT + 1), ": is larger than 1000000 bytes, too large for a configuration file."),
