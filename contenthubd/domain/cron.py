@@ -8,14 +8,13 @@ first time. Jobs with a star for the minute or the hour follow the time that rea
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from itertools import islice
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
 from contenthubd.domain.errors import InvalidInput
+from contenthubd.domain.zones import zone
 
 FIELDS: Final = 5
 MAX_CHARS: Final = 200
@@ -85,19 +84,6 @@ class Cron:
             if last:
                 return last[0], COUNTED
             window *= 2
-
-
-def zone(name: str) -> ZoneInfo:
-    """An IANA time zone; InvalidInput names the nearest one."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        near = get_close_matches(name, sorted(available_timezones()), 1)
-        raise InvalidInput(
-            f"There is no time zone {name[:60]!r}.",
-            why="Time zones have names such as UTC, Europe/Berlin or Asia/Shanghai.",
-            fix=f"Did you mean {near[0]!r}?" if near else "",
-        ) from None
 
 
 def _why(fault: Exception) -> str:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from contenthubd.domain.cron import COUNTED, Cron, zone
+from contenthubd.domain.cron import COUNTED, Cron
 from contenthubd.domain.errors import InvalidInput
+from contenthubd.domain.zones import zone
 
 NIGHTS = {
     "Berlin, an hour is left out": ("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC)),
@@ -192,3 +193,37 @@ def test_what_is_no_time_zone_is_told(name: str) -> None:
 def test_the_nearest_time_zone_is_named() -> None:
     with pytest.raises(InvalidInput, match="Did you mean 'Europe/Berlin'"):
         zone("Europe/Berln")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Asia/Beijing", "Beijing", "asia/beijing", "CST", "GMT+8", "UTC+8", "utc+08:00", "+08:00", "+0800", "China",
+     "asia/shanghai", "ASIA/SHANGHAI", "Asia/Shenzhen", "China Standard Time", " Asia/Shanghai ", "Shanghai",
+     "北京时间", "Asia/Shanghia", "prc"],
+)  # fmt: skip
+def test_a_name_of_chinese_time_leads_to_its_zone(name: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        zone(name)
+    assert refused.value.fix.startswith(("Did you mean 'Asia/Shanghai'", "Did you mean 'PRC'")), refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("New York", "America/New_York"), ("europe/berlin", "Europe/Berlin"), ("Munich", "Europe/Berlin"),
+        ("JST", "Asia/Tokyo"), ("IST", "Asia/Kolkata"), ("utc+5:30", "Asia/Kolkata"), ("utc", "UTC"), ("Z", "UTC"),
+        ("PST", "America/Los_Angeles"), ("Europe/Berlni", "Europe/Berlin"), ("UTC-7", "America/Phoenix"),
+    ],
+)  # fmt: skip
+def test_other_names_lead_to_their_zones(name: str, meant: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        zone(name)
+    assert f"'{meant}'" in refused.value.fix
+
+
+@given(st.text(max_size=200))
+def test_any_name_of_a_zone_is_a_zone_or_refused(name: str) -> None:
+    try:
+        assert zone(name).key == name
+    except InvalidInput as refused:
+        assert refused.what.startswith("There is no time zone")
