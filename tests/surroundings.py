@@ -4,8 +4,10 @@ A variable that somebody's shell happens to set, a home folder, a time zone, a l
 that takes one of them without being asked to fails on every machine then, not only on that one.
 """
 
+import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -58,14 +60,27 @@ HOSTILE: Final = {
     "EDITOR": "false",
     "PAGER": "false",
 }
+PROXIES: Final = tuple(name for name in HOSTILE if name.lower().endswith("_proxy"))
+NETWORK: Final = "TESTS_NETWORK"
+"""Keeps how this machine reaches package registries, as JSON, for what has to be installed during a run."""
 GONE: Final = ("LC_ALL", "LC_CTYPE", "LC_TIME", "LC_NUMERIC", "LC_MESSAGES", "PYTHONPATH", "PYTHONIOENCODING")
 
 
 def make_hostile() -> None:
     """Change the environment, time zone and umask of this process, and with it of its children; may be done twice."""
     cache = os.environ.get(CACHE) or str(Path.home() / ".cache")
+    os.environ.setdefault(NETWORK, json.dumps({name: os.environ[name] for name in PROXIES if name in os.environ}))
     for name in GONE:
         os.environ.pop(name, None)
     os.environ.update(HOSTILE | {CACHE: cache})
     time.tzset()
     os.umask(0o077)
+
+
+def with_network(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment with the proxies of this machine in place of the hostile ones."""
+    saved = environ.get(NETWORK)
+    if saved is None:
+        return dict(environ)
+    before: dict[str, str] = json.loads(saved)
+    return {name: value for name, value in environ.items() if name not in PROXIES} | before

@@ -48,7 +48,7 @@ def _publish(base: Base, pool: PostgresPublications) -> Publish:
     settings = base.config.publish
     return Publish(
         pool,
-        {DIRECTORY_TARGET: DirectoryPublisher(base.config.published_dir)},
+        {DIRECTORY_TARGET: DirectoryPublisher(base.config.published_dir, file_mode=int(settings.file_mode, 8))},
         base.clock,
         owner=base.identity.owner,
         state_id=base.identity.state_id,

@@ -35,6 +35,13 @@ CreatorRedisUrl = Annotated[
     str, Meta(description="a redis:// or rediss:// address, or empty", extra={"check": "creator_redis_url"})
 ]
 ProxyUrl = Annotated[str, Meta(description="an http:// or https:// address, or empty", extra={"check": "proxy_url"})]
+FileMode = Annotated[
+    str,
+    Meta(
+        pattern=r"^0?6[0-6]{2}\Z",
+        description="an octal mode of files such as 0644 or 0640, in which their owner may read and write",
+    ),
+]
 InstanceName = Annotated[
     str,
     Meta(
@@ -88,6 +95,7 @@ class PublishSettings(Struct, frozen=True, kw_only=True):
 
     auto_add_to_pool: bool = True
     directory: FilePath = ""
+    file_mode: FileMode = "0644"
     max_retries: Retries = 3
     retry_delays_seconds: Delays = (30, 60, 120)
 

@@ -10,13 +10,13 @@ from typing import Final
 
 from contenthubd.domain.attempt import NUMBER_LENGTH, task_part
 from contenthubd.domain.markdown import Beginning
+from contenthubd.domain.placeholders import positions
 from contenthubd.domain.plain import one_line
 from contenthubd.domain.wrapping import Unwrapped, unwrap
 
 MAX_TITLE_CHARS: Final = 200
 MAX_IMAGES: Final = 100
 UNTITLED: Final = "Untitled"
-_PLACEHOLDER: Final = re.compile(r"\bimage-placeholder-(\d{1,4})(?!\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +79,5 @@ def _title(beginning: Beginning, seen: Unwrapped, topic: str) -> str:
 
 
 def _missing(body: str, images: int) -> tuple[int, ...]:
-    named = {int(found[1]) for found in _PLACEHOLDER.finditer(body)}
+    named = positions(body)
     return tuple(sorted(number for number in named if number > images)[:MAX_IMAGES])

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from contenthubd.adapters.creator.creator import CommandCreator
-from contenthubd.adapters.creator.table import CREATE_OPTIONS
+from contenthubd.adapters.creator.usage import CREATE_OPTIONS
 from contenthubd.domain.outcome import ErrorKind, Failed, Outcome, Sick, Succeeded
 from contenthubd.domain.task import Mode
 from tests.contracts.creator_kit import FixedClock, mark_for, script, settings_for, started, task_of, until_async

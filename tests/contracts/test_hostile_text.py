@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from contenthubd.adapters.creator import directory, frame, listing, output, redis_probe, result, verdict
+from contenthubd.adapters.creator import directory, frame, listing, output, redis_probe, result, usage, verdict
 from contenthubd.adapters.creator.command import Finished
-from contenthubd.domain import attempt, foreign
+from contenthubd.domain import attempt, foreign, placeholders
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = "7d1f0f0a-3a57-4b7e-9d3c-52f4a3b7c901"
@@ -60,6 +60,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
         directory.entries_about(text, TASK.encode())
     ),
     "contenthubd.adapters.creator.directory:last_crash": directory.last_crash,
+    "contenthubd.adapters.creator.usage:options_in": usage.options_in,
+    "contenthubd.adapters.creator.usage:required_in": lambda text: usage.required_in(bounded(text)),
     "contenthubd.adapters.creator.verdict:sickness": lambda text: verdict.sickness(
         Finished(1, 1, text, text), directory.Directory(Path("/nowhere"))
     ),
@@ -74,6 +76,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "contenthubd.domain.foreign:whole": lambda text: foreign.whole(bounded(text), least=0, most=9),
     "contenthubd.domain.foreign:moment": lambda text: foreign.moment(bounded(text), assume=UTC),
     "contenthubd.domain.foreign:json_value": foreign.json_value,
+    "contenthubd.domain.placeholders:placed": lambda text: placeholders.placed(bounded(text), {}),
+    "contenthubd.domain.placeholders:positions": lambda text: placeholders.positions(bounded(text)),
 }
 ROOMS = {name.partition(":")[0] for name in READERS}
 NOT_READERS = {
@@ -82,6 +86,7 @@ NOT_READERS = {
     "contenthubd.adapters.creator.redis_probe:ping": "its text is an address from the configuration",
     "contenthubd.adapters.creator.redis_probe:queued_jobs": "its text is an address; what comes back goes to jobs_of",
     "contenthubd.domain.attempt:with_mark": "joins texts of ours",
+    "contenthubd.domain.attempt:task_part": "cuts a mark of ours",
 }
 OTHERS = {
     "contenthubd.adapters.creator.environment": "reads the administrator's own file",
@@ -125,6 +130,10 @@ TEXTS: dict[str, Callable[[int], bytes]] = {
     "result heads": hostile(RESULT_HEAD.replace(TASK, "x")),
     "images": hostile(f"1. IMAGE\n{RULE}\n图片 URL:\n[\n{RULE}\n", f"{ARTICLE_HEAD}a\n字数: 1\n{RULE}\n"),
     "image digits": hostile("1", f"{ARTICLE_HEAD}a\n字数: 1\n{RULE}\n"),
+    "places of images": hostile("![a](image-placeholder-1"),
+    "openings of images": hostile("![", "image-placeholder-1\n"),
+    "tags of images": hostile("<img image-placeholder-", "image-placeholder-1\n"),
+    "options": hostile("--a-", "required option '"),
     "deep lists": hostile("["),
     "deep lists that end": lambda size: b"[" * (size // 2) + b"]" * (size // 2),
     "list lines": hostile("[\n"),

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ from anyio import create_task_group
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contenthubd.adapters.publishers.directory import INDEX, MAX_SLUG_BYTES, TEMPORARY, DirectoryPublisher, slug_of
+from contenthubd.adapters.publishers.directory import INDEX, TEMPORARY, DirectoryPublisher
+from contenthubd.adapters.publishers.markdown_file import MAX_SLUG_BYTES, slug_of
 from contenthubd.domain.errors import PublishFailed
 from contenthubd.domain.publication import Publication, PublicationState, PublishedImage, Receipt
 from contenthubd.ports.contents import Publisher
@@ -171,7 +173,7 @@ async def test_images_lie_beside_the_article_and_take_their_places_in_it(root: P
     images = (image(tmp_path, 1), image(tmp_path, 10))
     receipt = await DirectoryPublisher(root).publish(replace(PUBLICATION, body=body, images=images))
     fields, placed = front_matter(read(receipt))
-    assert placed == "![一](image-1.png)\n\n![ten](image-10.png)\n![lost](image-placeholder-2)"
+    assert placed == "![一](image-1.png)\n\n![ten](image-10.png)"
     assert fields["images"] == ["image-1.png", "image-10.png"]
     folder = Path(receipt.location).parent
     assert sorted(path.name for path in folder.iterdir()) == ["image-1.png", "image-10.png", INDEX]
@@ -186,14 +188,22 @@ async def test_images_without_a_place_come_at_the_end(root: Path, tmp_path: Path
     assert body == "text\n\n![a \\[red\\] barn](image-1.png)\n\n![](image-2.png)\n"
 
 
-async def test_folders_and_files_are_as_readable_as_the_umask_allows(root: Path, tmp_path: Path) -> None:
-    receipt = await DirectoryPublisher(root).publish(replace(PUBLICATION, images=(image(tmp_path, 1),)))
-    probe = tmp_path / "probe"
-    probe.mkdir()
-    (probe / "file").touch()
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
+@pytest.mark.parametrize(
+    ("mode", "file", "folder"), [(None, 0o644, 0o755), (0o640, 0o640, 0o750), (0o666, 0o666, 0o777)]
+)
+async def test_folders_and_files_have_their_modes_whatever_the_umask(
+    root: Path, tmp_path: Path, umask: int, mode: int | None, file: int, folder: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        publisher = DirectoryPublisher(root) if mode is None else DirectoryPublisher(root, file_mode=mode)
+        receipt = await publisher.publish(replace(PUBLICATION, images=(image(tmp_path, 1),)))
+    finally:
+        os.umask(before)
     index = Path(receipt.location)
-    assert index.parent.stat().st_mode == probe.stat().st_mode
-    assert index.stat().st_mode == (index.parent / "image-1.png").stat().st_mode == (probe / "file").stat().st_mode
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (index, index.parent / "image-1.png")} == {file}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (root, index.parent.parent, index.parent)} == {folder}
 
 
 # --------------------------------------------------------------------------------------------------------- names
@@ -366,7 +376,7 @@ def mounting_is_refused() -> bool:
 @pytest.mark.skipif(mounting_is_refused(), reason="this machine lets no one mount, not even in a namespace of its own")
 @pytest.mark.parametrize(
     ("mount", "number", "fix"),
-    [(FULL, errno.ENOSPC, "Make room"), (READ_ONLY, errno.EROFS, "Mount it writable")],
+    [(FULL, errno.ENOSPC, "Make room"), (READ_ONLY, errno.EROFS, "If contenthubd runs as a systemd service")],
     ids=["full", "read-only"],
 )
 def test_a_disk_that_takes_nothing(tmp_path: Path, mount: str, number: int, fix: str) -> None:

@@ -25,6 +25,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.surroundings import with_network
+
 NAME = "llm-content-creator"
 VERSION = "0.2.0"
 NETWORK = ("registry", "cafile", "https-proxy", "proxy", "noproxy", "strict-ssl")
@@ -197,7 +199,7 @@ def npm(npmrc: Path, *arguments: str) -> list[str]:
 def clean_env() -> dict[str, str]:
     """The environment without a person's settings for npm and node, with the light compiler switch."""
     kept = {f"npm_config_{key.replace('-', '_')}" for key in NETWORK}
-    env = {name: value for name, value in os.environ.items() if keeps(name, kept)}
+    env = {name: value for name, value in with_network(os.environ).items() if keeps(name, kept)}
     return env | {"CFLAGS": LIGHT, "CXXFLAGS": LIGHT}
 
 

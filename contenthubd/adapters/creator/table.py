@@ -4,7 +4,6 @@ New rows appear in front while we read, so a row may be seen twice but never mis
 for by name before it counts as absent. A page that is too much to print is asked for again in smaller pieces.
 """
 
-import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing
@@ -21,6 +20,7 @@ from contenthubd.adapters.creator.environment import environment
 from contenthubd.adapters.creator.frame import text_of
 from contenthubd.adapters.creator.offloop import off_loop
 from contenthubd.adapters.creator.settings import CreatorSettings
+from contenthubd.adapters.creator.usage import CREATE_OPTIONS, options_in, required_in
 from contenthubd.adapters.creator.verdict import answered, sickness, story
 from contenthubd.domain.attempt import MARK_PREFIX
 from contenthubd.domain.foreign import Unreadable
@@ -35,13 +35,6 @@ _MOST_REPEATS: Final = 2
 _PROBED: Final = 5
 _TOLD_AT_MOST: Final = 1000
 _VERSION_READ: Final = 4096
-_HELP_READ: Final = 65_536
-_OPTION: Final = re.compile(r"--[a-z][a-z-]{0,60}")
-_REQUIRED: Final = re.compile(r"(?:required|needs the) option '?(?:-\w, )?(--[a-z][a-z-]{0,60})")
-CREATE_OPTIONS: Final = (
-    "--topic", "--requirements", "--mode", "--keywords", "--min-words", "--max-words", "--priority",
-)  # fmt: skip
-"""What a task is handed over with."""
 
 log = structlog.get_logger()
 
@@ -141,13 +134,13 @@ class CreatorTable:
         sick = sickness(ended, self._directory)
         if sick or not isinstance(ended, Finished) or not answered(ended):
             return sick or Sick(ErrorKind.CREATOR_CHANGED, f"create --help: {story(ended)}")
-        known = set(_OPTION.findall(text_of(ended.stdout[:_HELP_READ])))
+        known = options_in(ended.stdout)
         lost = [option for option in CREATE_OPTIONS if option not in known]
         if lost and len(lost) < len(CREATE_OPTIONS):  # a help that names none of them says nothing
             return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator create has no option {', '.join(lost)}.")
-        asked = _REQUIRED.search(because)
-        if asked and asked[1] in known:
-            return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator create needs the option {asked[1]}.")
+        asked = required_in(because)
+        if asked in known:
+            return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator create needs the option {asked}.")
         return None
 
     async def version(self) -> str | None:

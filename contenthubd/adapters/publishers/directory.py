@@ -12,36 +12,32 @@ by a crash and is removed when a publisher starts; the age of a file would not t
 import errno
 import fcntl
 import os
-import re
 import secrets
 import shutil
-import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
 import structlog
-import yaml
 from anyio import to_thread
 
+from contenthubd.adapters.publishers.markdown_file import file_name, render, slug_of
 from contenthubd.domain.account import NAME
 from contenthubd.domain.errors import PublishFailed
-from contenthubd.domain.publication import Publication, PublishedImage, Receipt
+from contenthubd.domain.publication import Publication, Receipt
 
 INDEX: Final = "index.md"
 TEMPORARY: Final = ".tmp-"
-MAX_SLUG_BYTES: Final = 80
 SHORT_ID_CHARS: Final = 12
-_PLACEHOLDER: Final = re.compile(r"\bimage-placeholder-(\d+)\b", re.ASCII)
 _TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 _IN_THE_WAY: Final = "Something else lies in the way: move it, or set [publish] directory to another place."
 _NOT_OURS: Final = "Let the daemon's user write there, or set [publish] directory to another place."
 _FIXES: Final[Mapping[int, str]] = {
     errno.ENOSPC: "Make room on that disk.",
     errno.EDQUOT: "Raise the quota or remove files.",
-    errno.EROFS: "Mount it writable, or set [publish] directory to another place.",
     errno.EACCES: _NOT_OURS,
     errno.EPERM: _NOT_OURS,
     errno.ENOTDIR: _IN_THE_WAY,
@@ -52,11 +48,24 @@ _FIXES: Final[Mapping[int, str]] = {
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """Modes of what is published, whatever the umask: who may read a file may enter its folder."""
+
+    file: int
+
+    @property
+    def folder(self) -> int:
+        """The execute bit wherever there is a read bit."""
+        return self.file | (self.file & 0o444) >> 2
+
+
 class DirectoryPublisher:
     """Publishes below ``root``, which is made when the first article comes. Construction removes what crashes left."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, file_mode: int = 0o644) -> None:
         self._root = root.absolute()
+        self._modes = Modes(file_mode)
         _sweep(self._root)
 
     async def publish(self, publication: Publication) -> Receipt:
@@ -67,7 +76,7 @@ class DirectoryPublisher:
         try:
             parent = self._account_directory(publication.account)
             earlier = _published(parent, publication) if publication.attempt > 1 else None
-            folder = earlier or _write(parent, publication)
+            folder = earlier or _write(parent, publication, self._modes)
         except OSError as error:
             raise _failure(error, self._root) from error
         return Receipt(remote_id=folder.name, location=str(folder / INDEX))
@@ -77,53 +86,14 @@ class DirectoryPublisher:
             raise PublishFailed(f"{account[:80]!r} cannot be the name of a folder.")
         if not self._root.is_dir():
             self._root.mkdir(parents=True, exist_ok=True)
+            self._root.chmod(self._modes.folder)
             _sync_directory(self._root.parent)
         parent = self._root / account
         if not parent.is_dir():
             parent.mkdir(exist_ok=True)
+            parent.chmod(self._modes.folder)
             _sync_directory(self._root)
         return parent
-
-
-def slug_of(title: str) -> str:
-    """The title as a part of a folder name: letters of every script, digits and hyphens, at most 80 bytes of UTF-8."""
-    text = unicodedata.normalize("NFC", title.lower())
-    kept = "".join(char if unicodedata.category(char)[0] in "LNM" else " " for char in text)
-    cut = "-".join(kept.split()).encode()[:MAX_SLUG_BYTES].decode(errors="ignore")
-    return cut.strip("-") or "article"
-
-
-def render(publication: Publication) -> str:
-    """The Markdown file: front matter, then the body with its images in place, the unplaced ones at its end."""
-    names = {image.position: _file_name(image) for image in publication.images}
-    fields = {
-        "title": publication.title,
-        "date": publication.created_at,
-        "account": publication.account,
-        "topic": publication.topic,
-        "keywords": list(publication.keywords),
-        "images": list(names.values()),
-        "task_id": str(publication.task_id),
-        "content_id": str(publication.content_id),
-    }
-    head = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False, width=1 << 20)
-    body = _PLACEHOLDER.sub(lambda found: names.get(int(found[1]), found[0]), publication.body)
-    return f"---\n{head}---\n\n{body}{_appendix(publication)}"
-
-
-def _appendix(publication: Publication) -> str:
-    placed = {int(number) for number in _PLACEHOLDER.findall(publication.body)}
-    left = [image for image in publication.images if image.position not in placed]
-    gap = "\n" if publication.body.endswith("\n") else "\n\n"
-    return gap + "\n".join(f"![{_alt(image.prompt)}]({_file_name(image)})\n" for image in left) if left else ""
-
-
-def _alt(prompt: str) -> str:
-    return re.sub(r"([\\\[\]])", r"\\\1", " ".join(prompt.split()))
-
-
-def _file_name(image: PublishedImage) -> str:
-    return f"image-{image.position}{Path(image.path).suffix}"
 
 
 def _published(parent: Path, publication: Publication) -> Path | None:
@@ -137,8 +107,9 @@ def _holds(folder: Path, publication: Publication) -> bool:
         text = (folder / INDEX).read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, NotADirectoryError):
         return False
-    head = text.removeprefix("---\n").split("\n---\n", 1)[0]
-    return f"content_id: {publication.content_id}" in head.splitlines()
+    head = text.removeprefix("---\n").split("\n---\n", 1)[0].splitlines()
+    named = str(publication.content_id)
+    return f'content_id: "{named}"' in head or f"content_id: {named}" in head  # without quotes: up to 0.1.0
 
 
 def _short_id(publication: Publication) -> str:
@@ -146,14 +117,15 @@ def _short_id(publication: Publication) -> str:
     return publication.content_id.hex[-SHORT_ID_CHARS:]
 
 
-def _write(parent: Path, publication: Publication) -> Path:
+def _write(parent: Path, publication: Publication, modes: Modes) -> Path:
     folder = parent / f"{publication.created_at:%Y-%m-%d}-{slug_of(publication.title)}-{_short_id(publication)}"
     with _temporary(parent, _short_id(publication)) as temporary, (temporary / INDEX).open("wb") as index:
         fcntl.flock(index, fcntl.LOCK_EX)
         index.write(render(publication).encode())
-        _sync_file(index)
+        _finish(index, modes.file)
         for image in publication.images:
-            _copy(Path(image.path), temporary / _file_name(image))
+            _copy(Path(image.path), temporary / file_name(image), modes.file)
+        temporary.chmod(modes.folder)
         _sync_directory(temporary)
         return _rename(temporary, folder, publication)
 
@@ -183,14 +155,16 @@ def _temporary(parent: Path, name: str) -> Iterator[Path]:
             shutil.rmtree(temporary)
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, mode: int) -> None:
     with source.open("rb") as image, target.open("xb") as copy:
         shutil.copyfileobj(image, copy)
-        _sync_file(copy)
+        _finish(copy, mode)
 
 
-def _sync_file(file: IO[bytes]) -> None:
+def _finish(file: IO[bytes], mode: int) -> None:
+    """Whole, with its mode, and on the disk."""
     file.flush()
+    os.fchmod(file.fileno(), mode)
     os.fsync(file.fileno())
 
 
@@ -228,5 +202,13 @@ def _failure(error: OSError, root: Path) -> PublishFailed:
     return PublishFailed(
         f"The article could not be written below {root}.",
         why=f"{error.strerror or error}{where}.",
-        fix=_FIXES.get(error.errno or 0, ""),
+        fix=_read_only(root) if error.errno == errno.EROFS else _FIXES.get(error.errno or 0, ""),
+    )
+
+
+def _read_only(root: Path) -> str:
+    """The unit may write below its state directory only (ProtectSystem=strict), which looks like a read-only disk."""
+    return (
+        f"If contenthubd runs as a systemd service, allow it: run `systemctl edit contenthubd`, write [Service] and "
+        f"ReadWritePaths={root} into it, then run `systemctl restart contenthubd`. Otherwise mount the disk writable."
     )
