@@ -37,6 +37,7 @@ from contenthubd.ports.clock import Clock
 from contenthubd.ports.creator import Creator, CreatorWatch
 from contenthubd.ports.flights import FlightStore, History, Key
 from contenthubd.ports.tasks import TaskStore
+from contenthubd.stages.abreast import abreast
 from contenthubd.stages.attempt import Attempts
 from contenthubd.stages.contain import Contain, internal_error
 from contenthubd.stages.looks import Looks
@@ -49,6 +50,8 @@ ASK_AGAIN: Final = timedelta(seconds=10)
 REQUEUE_AFTER: Final = timedelta(seconds=15)
 REQUEUE_AGAIN: Final = timedelta(seconds=60)
 HISTORY: Final = 50
+ABREAST: Final = 4
+"""Articles that are fetched at a time: they may be long, and a creator that hangs may hang over several."""
 OVERWRITTEN: Final = "Failed to claim task"
 log = structlog.get_logger(__name__)
 
@@ -189,9 +192,20 @@ class Poll:
             self._rows, self._seen = rows, seen
         self._sick = None
         self._looks.answered(now)
-        for flight in sorted(waiting, key=self._troubled):
-            row = self._rows.get(flight.creator_task_id or "")
-            await self._contained(flight, partial(self._judge, flight, row, now))
+        order = sorted(waiting, key=self._troubled)
+        for flight in order:
+            if not self._is_completed(flight):
+                await self._contained(flight, self._judging(flight, now))
+        finished = [flight for flight in order if self._is_completed(flight)]
+        await abreast([partial(self._contained, flight, self._judging(flight, now)) for flight in finished], ABREAST)
+
+    def _judging(self, flight: Flight, asked: Moment) -> Callable[[], Awaitable[None]]:
+        return partial(self._judge, flight, self._rows.get(flight.creator_task_id or ""), asked)
+
+    def _is_completed(self, flight: Flight) -> bool:
+        """Whether its article has to be fetched, which may take long."""
+        row = self._rows.get(flight.creator_task_id or "")
+        return row is not None and row.state is RowState.COMPLETED
 
     def _troubled(self, flight: Flight) -> bool:
         """Who made trouble last time comes last: nobody else waits for it."""

@@ -1,0 +1,97 @@
+"""Somebody sets the wall clock of a running daemon, or of one that is down: nothing is lost, charged or delayed.
+
+Only the daemon's own clock is set. The clocks that measure intervals go on as ever, and so do those of PostgreSQL and
+of the creator, as if they were on other machines; besides, ``time.sleep`` fails under faketime.
+"""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import RunningDaemon
+
+STEPS = [90, -3600, -90, -90, 3600]
+"""Seconds. Two steps back in a row leave a wall clock that was trusted further behind than a test waits."""
+TIMEOUT_SECONDS = 80
+"""Of a task: shorter than the shortest step."""
+
+needs_faketime = pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed")
+
+
+class WallClock:
+    """The wall clock of the processes that run with ``environ``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self.step(0)
+        library = subprocess.run(
+            ["faketime", "-m", "-f", "+0", "printenv", "LD_PRELOAD"], check=True, capture_output=True, text=True
+        )
+        self.environ = {
+            "LD_PRELOAD": library.stdout.strip(),
+            "FAKETIME_TIMESTAMP_FILE": str(path),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DISABLE_SHM": "1",
+            "NO_FAKE_STAT": "1",
+        }
+
+    def step(self, seconds: int) -> None:
+        """Set it forward, or back."""
+        self._offset += seconds
+        following = self._path.with_suffix(".new")
+        following.write_text(f"{self._offset:+d}\n", encoding="ascii")
+        following.replace(self._path)
+
+
+@pytest.fixture
+def wall_clock(tmp_path: Path) -> Iterator[WallClock]:
+    """A clock that can be set."""
+    yield WallClock(tmp_path / "clock")
+
+
+def daemon_with(clock: WallClock, state_dir: Path, mode: str) -> RunningDaemon:
+    tasks = {"mode": mode, "timeout_seconds": TIMEOUT_SECONDS}
+    daemon = RunningDaemon.simulated(state_dir, {"tasks": tasks}, latency_seconds=1, images=0)
+    daemon.prepared = True
+    daemon.environ |= clock.environ
+    return daemon
+
+
+async def at_work(daemon: RunningDaemon, by: int) -> None:
+    """The creator has two new tasks, and takes seconds over them."""
+    await daemon.submit(f"一 {by}", f"二 {by}")
+
+    async def begun() -> bool:
+        return all(task["state"] not in ("pending", "submitting") for task in await daemon.tasks(batch="last"))
+
+    await daemon.until(begun)
+
+
+async def ends_well(daemon: RunningDaemon, by: int) -> None:
+    ended = [(task["state"], task["retry_count"]) for task in await daemon.settled()]
+    assert ended == [("completed", 0)] * 2, f"a step of {by} s"
+
+
+@needs_faketime
+@pytest.mark.parametrize("mode", ["async", "sync"])
+async def test_a_step_loses_charges_and_delays_nothing(wall_clock: WallClock, state_dir: Path, mode: str) -> None:
+    async with daemon_with(wall_clock, state_dir, mode) as daemon:
+        await daemon.account()
+        for by in STEPS:
+            await at_work(daemon, by)
+            wall_clock.step(by)
+            await ends_well(daemon, by)
+        for by in STEPS:
+            await at_work(daemon, by)
+            await daemon.end(signal.SIGKILL)
+            wall_clock.step(by)
+            await daemon.start()
+            await ends_well(daemon, by)
+        tasks = await daemon.tasks()
+    assert len(tasks) == 4 * len(STEPS), "nothing was lost"
