@@ -43,7 +43,8 @@ class PreviewQuery(Refusing):
 
     schedule: Name | None = None
     cron: Name | None = None
-    time_zone: Name = "UTC"
+    time_zone: Name | None = None
+    """Of the expression, UTC if it is left out; a stored schedule has its own."""
     count: Annotated[int, Meta(ge=1, le=MAX_PREVIEW)] = 5
 
 

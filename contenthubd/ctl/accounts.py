@@ -15,14 +15,31 @@ _FIELDS = ("name", "title", "mode", "auto_approve", "tone", "audience", "require
 
 def create(args: Namespace, client: Client, output: Output) -> int:
     """Make an account; with --if-missing an existing one is shown instead."""
+    given = {field: getattr(args, field) for field in _FIELDS if getattr(args, field) is not None}
     try:
-        account = client.post("/v1/accounts", {field: getattr(args, field) for field in _FIELDS})
+        account = client.post("/v1/accounts", given)
     except Failure as failure:
         if not (args.if_missing and failure.exit_code == CONFLICT):
             raise
         account = client.get(f"/v1/accounts/{quote(args.name)}")
+        _same(given, account)
     output.one(account, lambda: _lines(account), account["name"])
     return OK
+
+
+def _same(given: dict[str, Any], account: dict[str, Any]) -> None:
+    """A Failure that tells every value that was asked for and is not the account's."""
+    differing = [
+        f"{field.replace('_', ' ')}: asked for {value!r}, but it is {account[field]!r}"
+        for field, value in given.items()
+        if (value.replace("\ufeff", "") if isinstance(value, str) else value) != account[field]
+    ]
+    if differing:
+        raise Failure(
+            f"The account {account['name']!r} exists with other values; nothing was changed.",
+            faults=[(None, one) for one in differing], exit_code=CONFLICT,
+            fix="Leave these options out, or create an account with another name.",
+        )  # fmt: skip
 
 
 def listed(args: Namespace, client: Client, output: Output) -> int:

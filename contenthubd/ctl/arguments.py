@@ -154,6 +154,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def period(text: str) -> float:
+    """A duration of the past, which needs its unit: hours are meant as often as seconds."""
+    value = seconds(text)
+    if text[-1].isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} has no unit; write {text}h, {text}m, {text}s or {text}d")
+    return value
+
+
 def several(choices: Sequence[str]) -> Callable[[str], list[str]]:
     """A type for one or several of these words, separated by commas."""
 

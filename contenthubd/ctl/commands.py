@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from contenthubd.ctl.arguments import Group, Parser, common_options, noun, seconds, several, switch
+from contenthubd import __version__
+from contenthubd.ctl.arguments import Group, Parser, common_options, noun, period, seconds, several, switch
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def build_parser(wanted: frozenset[str] = frozenset()) -> Parser:
     """The whole parser; with ``wanted``, only the nouns and verbs among these words, if there are any among them."""
     common = common_options()
     parser = Parser(prog="contenthubctl", description=DESCRIPTION, epilog=EPILOG, parents=[common])
+    parser.add_argument("--version", action="version", version=f"contenthubctl {__version__}")
     nouns = parser.add_subparsers(
         metavar="NOUN",
         dest="noun",
@@ -156,11 +158,9 @@ def _waiting(parser: Parser, *, optional: bool) -> None:
     if optional:
         switch(parser, "wait", "watch until everything is finished and published, or cannot be (default: no)")
     parser.add_argument("--timeout", type=seconds, metavar="TIME", help="stop waiting after that time (exit code 7)")
-    parser.add_argument("--reconnect", type=seconds, default=30.0, metavar="TIME",
+    parser.add_argument("--reconnect", type=seconds, metavar="TIME",
                         help="how long to try again when the daemon goes away (default: 30s)")  # fmt: skip
-    parser.add_argument(
-        "--exit-status", action="store_true", help="no effect: waiting always exits 1 if something failed"
-    )
+    parser.add_argument("--exit-status", action="store_true", help="as waiting does anyway: exit 1 if something failed")
 
 
 def _filters(parser: Parser, states: tuple[str, ...]) -> None:
@@ -168,9 +168,7 @@ def _filters(parser: Parser, states: tuple[str, ...]) -> None:
                         help=f"one or several, separated by commas: {', '.join(states)}")  # fmt: skip
     parser.add_argument("--account", help="only this account's")
     parser.add_argument("--batch", metavar="ID", help="only this batch's; `last` is the newest")
-    parser.add_argument(
-        "--since", type=seconds, metavar="TIME", help="only those created in the last 90s, 15m, 24h, 7d"
-    )
+    parser.add_argument("--since", type=period, metavar="TIME", help="only those created in the last 90s, 15m, 24h, 7d")
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="maximum number to show (default: 50)")
 
 
@@ -189,7 +187,7 @@ def _retry(verbs: Group, name: str) -> None:
 def _stats(verbs: Group, name: str) -> None:
     stats = verbs.command(name, "tasks:stats", "Show counts, success rate and load.",
                           ("task stats", "task stats --since 7d --json"))  # fmt: skip
-    stats.add_argument("--since", type=seconds, default=86_400.0, metavar="TIME", help="the period (default: 24h)")
+    stats.add_argument("--since", type=period, default=86_400.0, metavar="TIME", help="the period (default: 24h)")
 
 
 def _status(verbs: Group, name: str) -> None:
@@ -212,9 +210,9 @@ def _list(verbs: Group, name: str) -> None:
                            (f"{prefix} --status failed,timeout --finished-since 24h",
                             f"{prefix} --batch last -o jsonl"))  # fmt: skip
     _filters(parser, STATES)
-    parser.add_argument("--finished-since", type=seconds, metavar="TIME",
+    parser.add_argument("--finished-since", type=period, metavar="TIME",
                         help="only those that ended in the last 90s, 15m, 24h, 7d")  # fmt: skip
-    parser.add_argument("--finished-until", type=seconds, metavar="TIME", help="only those that ended longer ago")
+    parser.add_argument("--finished-until", type=period, metavar="TIME", help="only those that ended longer ago")
     parser.add_argument("--sort", choices=ORDERS,
                         help="newest first, latest end first, or next to start first (default: created; finished "
                              "with --finished-since or --finished-until)")  # fmt: skip
@@ -234,17 +232,17 @@ def _account_create(verbs: Group, name: str) -> None:
                            ("account create studio",
                             'account create studio --tone friendly --no-auto-approve --if-missing'))  # fmt: skip
     create.add_argument("name", metavar="NAME", help="lowercase letters, digits, '.', '_' and '-'")
-    create.add_argument("--title", default="", help="the name people see")
+    create.add_argument("--title", help="the name people see")
     modes = create.add_mutually_exclusive_group()
     modes.add_argument("--async", dest="mode", action="store_const", const="async", help="by the creator's worker")
     modes.add_argument(
         "--sync", dest="mode", action="store_const", const="sync", help="in a child process of the daemon"
     )
     switch(create, "auto-approve", "publish without a person's approval (default: as configured)")
-    create.add_argument("--tone", default="", help="of its articles")
-    create.add_argument("--audience", default="", help="who reads them")
-    create.add_argument("--requirements", default="", metavar="TEXT", help="instructions for every article")
-    create.add_argument("--if-missing", action="store_true", help="no error if it exists already")
+    create.add_argument("--tone", help="of its articles")
+    create.add_argument("--audience", help="who reads them")
+    create.add_argument("--requirements", metavar="TEXT", help="instructions for every article")
+    create.add_argument("--if-missing", action="store_true", help="no error if it exists already with these values")
 
 
 def _accounts(verbs: Group, name: str) -> None:

@@ -8,10 +8,11 @@ from contenthubd import streams
 from contenthubd.ctl.arguments import parse
 from contenthubd.ctl.client import Client, socket_path
 from contenthubd.ctl.commands import build_parser
-from contenthubd.ctl.failure import FAILED, INTERRUPTED, UNHEARD, Failure, Unheard
+from contenthubd.ctl.failure import FAILED, INTERRUPTED, UNHEARD, USAGE, Failure, Unheard
 from contenthubd.ctl.output import Output
 
 HELP = frozenset({"-h", "--help"})
+PATHS = frozenset({"file", "config", "state_dir", "socket"})
 Command = Callable[[Namespace, Client, Output], int]
 
 
@@ -20,6 +21,7 @@ def run(words: list[str]) -> int:
     output = Output("table", quiet=False, headers=True, color="auto")
     try:
         args = _arguments(words)
+        _are_text(args)
         output = Output(
             getattr(args, "output", "table"), quiet=getattr(args, "quiet", False),
             headers=getattr(args, "headers", True), color=getattr(args, "color", "auto"),
@@ -54,6 +56,22 @@ def _unwritten(output: Output, error: OSError) -> int:
     streams.drop(sys.stdout)
     output.fail(f"Standard output cannot be written: {error.strerror or error}.")
     return FAILED
+
+
+def _are_text(args: Namespace) -> None:
+    """A Failure for an argument with bytes that are not UTF-8; a path may have any, since files do."""
+    for name, value in vars(args).items():
+        for text in value if isinstance(value, list) else [value]:
+            if name in PATHS or not isinstance(text, str) or text.isascii():
+                continue
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                option = name if isinstance(value, list) or name in ("id", "name") else "--" + name.replace("_", "-")
+                raise Failure(
+                    f"{option} is not UTF-8 text.", why=f"Character {error.start + 1} cannot be read.",
+                    fix="Check the terminal's encoding.", exit_code=USAGE,
+                ) from None  # fmt: skip
 
 
 def _arguments(words: list[str]) -> Namespace:

@@ -44,7 +44,7 @@ def _create(verbs: Group, wishes: Wishes) -> None:
 def _times(parser: Parser, *, required: bool) -> None:
     parser.add_argument("--cron", required=required, metavar="EXPR",
                         help="minute, hour, day of month, month, day of week")  # fmt: skip
-    parser.add_argument("--time-zone", default="UTC", metavar="ZONE", help="such as Europe/Berlin (default: UTC)")
+    parser.add_argument("--time-zone", metavar="ZONE", help="such as Europe/Berlin (default: UTC)")
 
 
 def _list(verbs: Group) -> None:

@@ -25,7 +25,7 @@ _PATH = "/v1/schedules"
 def create(args: Namespace, client: Client, output: Output) -> int:
     """Store a schedule."""
     request = {**wishes(args), "topic": utf8("--topic", args.topic)}
-    body = {"name": args.name, "account": args.account, "cron": args.cron, "time_zone": args.time_zone,
+    body = {"name": args.name, "account": args.account, "cron": args.cron, "time_zone": args.time_zone or "UTC",
             "catch_up": args.catch_up, "overlap": bool(args.overlap), "request": request}  # fmt: skip
     _show(client.post(_PATH, body), output)
     return OK
@@ -51,6 +51,8 @@ def preview(args: Namespace, client: Client, output: Output) -> int:
     if (args.name is None) == (args.cron is None):
         fix = "See: contenthubctl schedule preview --help"
         raise Failure("Give the name of a schedule, or --cron, and not both.", fix=fix, exit_code=USAGE)
+    if args.name is not None and args.time_zone is not None:
+        raise Failure("The schedule has its own time zone.", fix="Leave --time-zone out.", exit_code=USAGE)
     query = {"schedule": args.name, "cron": args.cron, "time_zone": args.time_zone, "count": args.count}
     told = client.get("/v1/preview", query)
     columns = (f"TIME IN {told['time_zone']}", "LOCAL TIME")

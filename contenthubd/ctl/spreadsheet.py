@@ -37,6 +37,7 @@ _MEANT = {word: column for column, words in CHINESE.items() for word in words.sp
 SEPARATORS = ",;\t|，；、"
 _NAMED = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "vertical bar"}
 _SEPARATION = re.compile(r"[,，、;；\n]")
+_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.0{1,6})?")
 WHOLE = frozenset({"priority", "min_chars", "max_chars"})
 MAX_CELL = 64 * 2**20
 Add = Callable[[int, "dict[str, Any]"], None]
@@ -164,23 +165,26 @@ def _row(header: list[str], cells: list[str], number: int, add: Add, refuse: Ref
         refuse(number, f"It has {filled} cells; the header names {len([one for one in header if one])} columns.")
         return
     request: dict[str, Any] = {"topic": ""}
-    wrong = False
+    faults = []
     for place, (name, cell) in enumerate(zip(header, cells, strict=False), 1):
-        if not name and cell:
-            refuse(number, f"Column {place} has no name in the header, but holds {cell[:40]!r}.")
-            wrong = True
-        elif name == "keywords":
-            request[name] = keywords(cell)
-        elif name in WHOLE and cell:
-            if re.fullmatch(r"[+-]?\d{1,15}(?:\.0{1,6})?", cell):
-                request[name] = int(cell.partition(".")[0])
-            else:
-                refuse(number, f"{name} is not a whole number: {cell[:40]!r}.")
-                wrong = True
-        elif cell:
-            request[name] = cell
-    if not wrong:
+        if not cell:
+            continue
+        if not name:
+            faults.append(f"Column {place} has no name in the header, but holds {cell[:40]!r}.")
+        elif name in WHOLE and not _WHOLE_NUMBER.fullmatch(cell):
+            faults.append(f"{name} is not a whole number: {cell[:40]!r}.")
+        else:
+            request[name] = _value(name, cell)
+    for fault in faults:
+        refuse(number, fault)
+    if not faults:
         add(number, request)
+
+
+def _value(name: str, cell: str) -> Any:
+    if name in WHOLE:
+        return int(cell.partition(".")[0])
+    return (keywords(cell) or None) if name == "keywords" else cell
 
 
 def _nearest(word: str) -> str:

@@ -20,6 +20,7 @@ _SHARED = (
 def generate(args: Namespace, client: Client, output: Output) -> int:
     """Submit one topic."""
     _patience_fits(args)
+    _placeholders(args.topic, output)
     order = _order(args, [{"topic": utf8("--topic", args.topic)}])
     submitted = client.post("/v1/tasks", order)
     task = submitted["tasks"][0]
@@ -32,10 +33,16 @@ def generate(args: Namespace, client: Client, output: Output) -> int:
 
         output.say(f"Submitted as {task['id']}.")
         target = watch.Target(ids=(task["id"],), submitted=submitted)
-        return watch.until_done(target, client, output, watch.Patience(args.timeout, args.reconnect))
+        return watch.until_done(target, client, output, watch.patience(args))
     output.one(submitted, lambda: [("id", task["id"]), ("state", task["state"]), ("topic", task["topic"])], task["id"])
     output.say(f"Watch it with: contenthubctl task wait {short(task['id'])}")
     return OK
+
+
+def _placeholders(topic: str, output: Output) -> None:
+    """Tell that only schedules put in something for a placeholder."""
+    if found := re.search(r"\{(?:date|day|today|now|time|year|month|week)\}", topic, re.IGNORECASE):
+        output.say(f"{found[0]} stays in the topic as it is: only schedules have a placeholder, {{date}}.")
 
 
 def batch(args: Namespace, client: Client, output: Output) -> int:
@@ -59,7 +66,7 @@ def batch(args: Namespace, client: Client, output: Output) -> int:
 
         output.say(told)
         return watch.until_done(_watched(submitted, output), client, output,
-                                watch.Patience(args.timeout, args.reconnect))  # fmt: skip
+                                watch.patience(args))  # fmt: skip
     new, known = _split(submitted)
     lines = [("batch", submitted["batch_id"]), ("submitted", len(new)), ("known before", len(known) or None)]
     output.one(submitted, lambda: lines, submitted["batch_id"] or "\n".join(task["id"] for task in known))
@@ -99,7 +106,13 @@ def _watched(submitted: dict[str, Any], output: Output) -> Any:
 
 def _patience_fits(args: Namespace) -> None:
     """``--timeout`` alone would say nothing; who gives it may mean the other one."""
-    if args.timeout is not None and not args.wait:
+    if args.wait:
+        return
+    for option, given in (("--reconnect", args.reconnect is not None), ("--exit-status", args.exit_status)):
+        if given:
+            raise Failure(f"{option} has no effect without --wait.", fix=f"Add --wait, or leave {option} out.",
+                          exit_code=USAGE)  # fmt: skip
+    if args.timeout is not None:
         raise Failure(
             "--timeout says how long to wait, but --wait is not given.",
             fix="Add --wait, or limit one attempt with --timeout-seconds.", exit_code=USAGE,

@@ -67,7 +67,7 @@ def wait(args: Namespace, client: Client, output: Output) -> int:
     if bool(args.ids) == bool(args.batch):
         raise Failure("Give ids, or --batch, and not both.", fix="See: contenthubctl task wait --help", exit_code=USAGE)
     target = watch.Target(ids=tuple(args.ids), batch=args.batch)
-    return watch.until_done(target, client, output, watch.Patience(args.timeout, args.reconnect))
+    return watch.until_done(target, client, output, watch.patience(args))
 
 
 def cancel(args: Namespace, client: Client, output: Output) -> int:

@@ -7,6 +7,7 @@ when it comes back within the time of --reconnect.
 
 import gc
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -47,6 +48,14 @@ class Patience:
 
     timeout: float | None
     reconnect: float
+
+
+RECONNECT_SECONDS = 30.0
+
+
+def patience(args: Namespace) -> Patience:
+    """As the options say."""
+    return Patience(args.timeout, RECONNECT_SECONDS if args.reconnect is None else args.reconnect)
 
 
 @dataclass

@@ -79,11 +79,13 @@ class ScheduleDesk:
         after = self._clock.now()
         if (wanted.schedule is None) == (wanted.cron is None):
             raise InvalidInput("Give the name of a schedule, or a cron expression, and not both.")
+        if wanted.schedule is not None and wanted.time_zone is not None:
+            raise InvalidInput("A schedule has its own time zone; leave the time zone out.")
         if wanted.schedule is not None:
             schedule = await self._store.by_name(wanted.schedule)
             times, after = schedule.times(), max(after, schedule.checked_until)
         else:
-            times = Cron(wanted.cron or "", wanted.time_zone)
+            times = Cron(wanted.cron or "", wanted.time_zone or "UTC")
         return wire_schedules.Preview(
             cron=times.expression,
             time_zone=times.zone.key,

@@ -4,6 +4,7 @@ A slot is one time of the schedule. ``checked_until`` is the last slot that was 
 clock that is stepped back decides nothing again. ``due_at`` only says when to look at the schedule next.
 """
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +18,11 @@ from contenthubd.domain.task import TaskState
 
 ON_TIME: Final = timedelta(minutes=2)
 """A slot that is seen so late at most was not missed: twice the longest time between two looks."""
+_PLACEHOLDER: Final = re.compile(r"\{\{? ?([^\W\d]\w{0,30})(?:[:.][^{}\n]{0,30})? ?\}\}?")
+_OF_TIME: Final = frozenset({
+    "date", "day", "today", "now", "time", "datetime", "timestamp", "year", "month", "week", "weekday", "hour",
+    "minute", "yesterday", "tomorrow", "日期", "今天", "今日", "时间", "日", "月", "年", "星期", "昨天", "明天",
+})  # fmt: skip
 DATE: Final = "{date}"
 """Stands in topic and requirements for the slot's day in the schedule's time zone."""
 
@@ -118,10 +124,30 @@ def due(schedule: Schedule, now: datetime) -> Due | None:
 
 
 def check_repeatable(request: Request) -> None:
-    """InvalidInput for a request that could make only one task."""
+    """InvalidInput for a request that could make only one task, or has a placeholder that nothing is put in for."""
+    if found := _placeholder_fault(request):
+        raise InvalidInput(found, why="A schedule fills in {date} only, in its topic and its requirements.",
+                           fix="Write {date} for the day of the run, such as 2026-01-31.")  # fmt: skip
     if request.idempotency_key is not None:
         raise InvalidInput(
             "A schedule's request cannot have an idempotency key.",
             why="Every later task would be treated as a repeat of the first one.",
             fix="Leave the key out: each slot makes one task by itself.",
         )
+
+
+def _placeholder_fault(request: Request) -> str:
+    """The first placeholder that would stand in the article as it is; empty if there is none.
+
+    Instructions may hold braces of their own, so only words of time are taken for placeholders there.
+    """
+    for found in _PLACEHOLDER.finditer(request.topic):
+        if found[0] != DATE:
+            return f"Unknown placeholder {found[0]!r} in the topic."
+    for found in _PLACEHOLDER.finditer(request.requirements):
+        if found[0] != DATE and found[1].lower() in _OF_TIME:
+            return f"Unknown placeholder {found[0]!r} in the requirements."
+    others = {"keywords": " ".join(request.keywords), "category": request.category, "tone": request.tone or "",
+              "audience": request.audience or ""}  # fmt: skip
+    return next((f"The placeholder {DATE} is not filled in in the {name}." for name, text in others.items()
+                 if DATE in text), "")  # fmt: skip

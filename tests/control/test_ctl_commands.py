@@ -249,3 +249,36 @@ async def test_a_configuration_is_checked_without_a_daemon(door: Door, folder: P
     assert "\n  fix: " in bad.err
     assert "max_concurrent" in bad.err
     assert "fast" in bad.err
+
+
+async def test_an_account_that_exists_with_other_values_is_told(door: Door) -> None:
+    await door.ctl("account", "create", "blog", "--title", "The Blog", "--sync", "--tone", "warm")
+    for words in ((), ("--title", "The Blog"), ("--sync", "--tone", "warm")):
+        assert (await door.ctl("account", "create", "blog", *words, "--if-missing", "-o", "name")).out == "blog\n"
+    told = await door.ctl(
+        "account", "create", "blog", "--title", "B", "--async", "--auto-approve", "--tone", "", "--if-missing"
+    )
+    assert told.code == CONFLICT
+    assert told.out == ""
+    for part in (
+        "title: asked for 'B', but it is 'The Blog'",
+        "mode: asked",
+        "auto approve: asked",
+        "tone: asked for ''",
+    ):
+        assert part in told.err
+
+
+async def test_options_without_an_effect_are_refused(door: Door) -> None:
+    for option in (("--timeout", "30s"), ("--reconnect", "30s"), ("--exit-status",)):
+        for wait in ((), ("--no-wait",)):
+            told = await door.ctl("content", "generate", "--account", "studio", "--topic", "Tea", *option, *wait)
+            assert told.code == USAGE
+            assert option[0] in told.err
+    assert not door.app.task_views
+
+
+async def test_a_placeholder_outside_a_schedule_is_told(door: Door) -> None:
+    told = await door.ctl("content", "generate", "--account", "studio", "--topic", "News of {date}")
+    assert told.code == OK
+    assert "only schedules have a placeholder, {date}" in told.err

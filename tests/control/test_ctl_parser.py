@@ -1,14 +1,20 @@
 """The command line by itself: examples, suggestions, documentation."""
 
+import io
 import re
 import shlex
+from contextlib import redirect_stdout, suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from contenthubd import __version__
 from contenthubd.ctl.arguments import Parser, leaves, parse, seconds
 from contenthubd.ctl.commands import _COMMANDS, HELP_TOPICS
 from contenthubd.ctl.failure import USAGE, Failure
 from contenthubd.ctl.main import build_parser, main
+from contenthubd.ctl.run import _are_text, _arguments
 from contenthubd.ctl.texts import TEXTS
 from tests.running import CHECKOUT
 
@@ -126,3 +132,48 @@ def test_every_noun_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_failure_says_each_thing_once() -> None:
     failure = Failure("It broke.", why="It is old.", fix="Buy one.", faults=[(0, "It broke."), (1, "It rusts.")])
     assert failure.text() == "It broke.\n  - It rusts.\n  why: It is old.\n  fix: Buy one."
+
+
+def test_the_version_needs_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"contenthubctl {__version__}\n"
+
+
+@pytest.mark.parametrize("option", ["--since", "--finished-since", "--finished-until"])
+def test_a_period_needs_its_unit(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["task", "list", option, "24"]) == USAGE
+    assert "'24' has no unit; write 24h, 24m, 24s or 24d" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("task", "status", "\udcff1234"), ("task", "list", "--account", "\udcff"),
+        ("task", "cancel", "12345678", "\udcc3"),
+        ("account", "create", "\udcff"), ("account", "create", "a", "--title", "\udcff"), ("account", "show", "\udcff"),
+        ("content", "generate", "--account", "a", "--topic", "\udcff"), ("task", "list", "--batch", "\udcff"),
+        ("content", "generate", "--account", "a", "--topic", "t", "--idempotency-key", "\udcff"),
+        ("content", "reject", "12345678", "--reason", "\udcff"), ("schedule", "show", "\udcff"), ("help", "\udcff"),
+        ("schedule", "create", "s", "--account", "a", "--topic", "t", "--cron", "\udcff"),
+        ("\udcff",), ("task", "\udcff"),
+        ("task", "list", "--since", "\udcff"), ("task", "list", "--\udcff"),
+        ("schedule", "preview", "--cron", "* * * * *", "--time-zone", "\udcff"),
+    ],
+)  # fmt: skip
+def test_arguments_that_are_not_utf8_are_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == USAGE
+    assert "Traceback" not in capsys.readouterr().err
+
+
+WORDS = sorted({word for leaf in LEAVES for word in (*leaf.prog.split()[1:], *leaf.options())})
+FREE = st.one_of(st.sampled_from(WORDS), st.text(alphabet=st.characters(exclude_characters="\0"), max_size=20))
+
+
+@settings(max_examples=400, deadline=None)
+@given(leaf=st.sampled_from(LEAVES), more=st.lists(FREE, max_size=5))
+def test_no_arguments_end_with_a_traceback(leaf: Parser, more: list[str]) -> None:
+    words = [*leaf.prog.split()[1:], *more]
+    with redirect_stdout(io.StringIO()), suppress(Failure, SystemExit):
+        _are_text(_arguments(words))

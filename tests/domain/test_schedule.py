@@ -15,7 +15,7 @@ from contenthubd.domain.schedule import ON_TIME, CatchUp, Schedule, check_repeat
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EVERY_FIVE = Schedule(
     schedule_id=UUID(int=1), name="news", account="demo", cron="*/5 * * * *", time_zone="Europe/Berlin",
-    request=Request(topic="News of {date}", requirements="{date}, {time}"), created_at=NOON, checked_until=NOON,
+    request=Request(topic="News of {date}", requirements="{date}, {name}"), created_at=NOON, checked_until=NOON,
     due_at=NOON + timedelta(minutes=5),
 )  # fmt: skip
 
@@ -71,10 +71,28 @@ def test_every_slot_is_decided_once_however_the_clock_goes(catch_up: CatchUp, st
 def test_the_day_is_that_of_the_slot_in_the_time_zone() -> None:
     late = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
     wanted = EVERY_FIVE.request_at(late)
-    assert (wanted.topic, wanted.requirements) == ("News of 2026-03-02", "2026-03-02, {time}")
+    assert (wanted.topic, wanted.requirements) == ("News of 2026-03-02", "2026-03-02, {name}")
 
 
 def test_a_request_that_can_be_made_only_once_is_refused() -> None:
     check_repeatable(EVERY_FIVE.request)
     with pytest.raises(InvalidInput, match="idempotency key"):
         check_repeatable(replace(EVERY_FIVE.request, idempotency_key="once"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "requirements", "keywords"),
+    [("News of {day}", "", ()), ("News of {Date}", "", ()), ("News of {{date}}", "", ()), ("{今天}新闻", "", ()),
+     ("News {date:%d}", "", ()), ("News", "As of {month}.", ()), ("News", "", ("tea", "{date}"))],
+)  # fmt: skip
+def test_a_placeholder_that_nothing_is_put_in_for_is_refused(
+    topic: str, requirements: str, keywords: tuple[str, ...]
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_repeatable(Request(topic=topic, requirements=requirements, keywords=keywords))
+    assert "{date}" in refused.value.why
+
+
+@pytest.mark.parametrize("topic", ["News of {date}", "{date} {date}", "{ } {} {1} } {", "Sets {1, 2}"])
+def test_the_placeholder_and_other_braces_are_accepted(topic: str) -> None:
+    check_repeatable(Request(topic=topic, requirements='As {"name": 1} or {name} on {date}.'))
