@@ -73,6 +73,10 @@ chaos: $(DEV_STAMP) ## Break everything around hundreds of tasks for minutes; th
 machine: $(DEV_STAMP) ## Walk 2,000 times at random through the stages; fail if a row breaks its rule
 	@CONTENTHUB_WALKS=$${CONTENTHUB_WALKS:-2000} $(BIN)/python -m pytest -o faulthandler_timeout=0 tests/stages/test_machine.py $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(DEV_STAMP) ## Send new requests, right and wrong, to every route (ARGS="--seed 7 --minutes 30")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 .PHONY: explain
 explain: $(DEV_STAMP) ## Ask PostgreSQL for its plans over 1,000,000 finished and 100,000 waiting tasks
 	@CONTENTHUB_FINISHED=$${CONTENTHUB_FINISHED:-1000000} $(BIN)/python -m pytest -o faulthandler_timeout=0 tests/contracts/test_plans.py $(ARGS)

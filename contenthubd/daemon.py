@@ -163,7 +163,7 @@ class Daemon:
     async def _serve(self, parts: Assembly, health: Health, embedded: EmbeddedPostgres | None) -> None:
         async with anyio.create_task_group() as attempts, anyio.create_task_group() as stages:
             parts.attempts.open(attempts)
-            self._starting.finish(self._application(parts, health))
+            self._starting.finish(self.application(parts, health))
             await self._open_door()
             stages.start_soon(self._listen, parts)
             stages.start_soon(self._mind_database, embedded)
@@ -317,7 +317,8 @@ class Daemon:
                 parts.base.creator.close()
                 await parts.images.close()
 
-    def _application(self, parts: Assembly, health: Health) -> Application:
+    def application(self, parts: Assembly, health: Health) -> Application:
+        """Every desk, as the door serves them."""
         search = Search(parts.views, parts.accounts)
         waiting = Waiting(
             parts.base.pause,

@@ -204,7 +204,8 @@ class Visitor(web.RequestHandler):
         try:
             self._parser.feed_eof()
         except HttpProcessingError as fault:  # the body of its last request is not complete
-            self._body.set_exception(fault)
+            if self._body is not None:  # none when what came never was a request
+                self._body.set_exception(fault)
         if not self._idle:
             return True
         if self._begun_at is not None:
