@@ -29,6 +29,7 @@ NEVER_RAN: dict[str, Outcome] = {
     "no process": Sick(ErrorKind.NO_PROCESS, "No process can be started at the moment.", spawned=False),
     "no program": Sick(ErrorKind.CREATOR_MISSING, "The creator cannot be run.", spawned=False),
 }
+FOREIGN: dict[str, Outcome] = {"another task's id": Failed(ErrorKind.LOST, "The creator gave it another task's id.", 0)}
 RAN = {**UNKNOWN, **REFUSED, **SICK}
 
 
@@ -144,7 +145,7 @@ async def test_while_nothing_can_be_looked_up_nothing_is_created_again(house: Ho
     assert creator.calls["create"] == 1, "the next attempt looked for what the one before it left"
 
 
-@by_name({**UNKNOWN, **SICK})
+@by_name({**UNKNOWN, **SICK, **FOREIGN})
 async def test_a_sync_run_that_was_finished_after_all_is_taken(house: House, end: Outcome) -> None:
     there, creator, task = await one(house, end, stored=True, mode=Mode.SYNC)
     await there.beat()

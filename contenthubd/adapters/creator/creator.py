@@ -18,6 +18,7 @@ from contenthubd.adapters.creator import output
 from contenthubd.adapters.creator.command import Commands, Cut, Ended, Finished, NotStarted
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
+from contenthubd.adapters.creator.given import GivenIds
 from contenthubd.adapters.creator.health import CreatorHealth
 from contenthubd.adapters.creator.offloop import off_loop
 from contenthubd.adapters.creator.process import end_child, lives
@@ -48,6 +49,7 @@ _RESULT_TRIES: Final = 3
 _FETCH_SECONDS: Final = 60.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
+_ANOTHERS: Final = "The creator gave this task the id {}, which belongs to another task."
 
 log = structlog.get_logger()
 
@@ -63,6 +65,7 @@ class CommandCreator:
         self._worker = Worker(settings, self._directory, redis, clock)
         self._table = CreatorTable(settings, self._commands)
         self._health = CreatorHealth(settings, self._directory, self._table, self._worker, redis)
+        self._given = GivenIds()
 
     async def start(self) -> None:
         """Make the working directory, end what a killed daemon left behind, start the worker. Never raises for the
@@ -117,6 +120,7 @@ class CommandCreator:
             accepted = await off_loop(output.accepted_id, ended.stdout, mark)
             if isinstance(accepted, str):
                 self._health.understood()
+                self._given.note(accepted, task.task_id)
                 return Accepted(accepted)
             cause = f"The output of create is unreadable: {accepted.why}."
             return Unknown(cause, ended.exit_code, ended.stderr_tail)
@@ -149,6 +153,8 @@ class CommandCreator:
             end = await off_loop(output.sync_end, ended.stdout, mark)
             if isinstance(end, output.SyncEnd):
                 self._health.understood()
+                if self._given.is_of_another(end.creator_task_id, task.task_id):
+                    return Failed(ErrorKind.LOST, _ANOTHERS.format(end.creator_task_id), *_traces(ended))
                 return await self._settled(end, ended, deadline)
             log.info("creator_output_unreadable", command="create", cause=end.why)
         return await self._looked_up(mark, ended, deadline)

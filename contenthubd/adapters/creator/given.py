@@ -1,0 +1,30 @@
+"""Which task each of the creator's ids was given to, so that no task gets the article of another one.
+
+In async mode the mark in the id's row says so. A sync run ends without its row being read; reading it would cost one
+more command for each article, for a fault that is rare. So the ids are remembered, and only one that comes up again is
+doubted: its article is not taken, and the row that carries the task's own mark is looked for.
+"""
+
+from collections import OrderedDict
+from typing import Final
+from uuid import UUID
+
+_MOST: Final = 10_000
+
+
+class GivenIds:
+    """The latest ids of this run of the daemon; the first task that an id was given to has it."""
+
+    def __init__(self) -> None:
+        self._tasks: OrderedDict[str, UUID] = OrderedDict()
+
+    def note(self, creator_task_id: str, task_id: UUID) -> None:
+        """The creator told this id for this task."""
+        self._tasks.setdefault(creator_task_id, task_id)
+        if len(self._tasks) > _MOST:
+            self._tasks.popitem(last=False)
+
+    def is_of_another(self, creator_task_id: str, task_id: UUID) -> bool:
+        """Whether an id just told for a task was given to another one before; it is noted if not."""
+        self.note(creator_task_id, task_id)
+        return self._tasks.get(creator_task_id, task_id) != task_id
