@@ -26,6 +26,9 @@ _FREQUENT: Final = {
     "shift_jis": re.compile(rb"[\x82\x83\x81\x88-\x97][\x40-\x7e\x80-\xfc]"),
 }
 """Two bytes of the characters that make up most of a text."""
+_ORDINARY: Final = re.compile(
+    "[\t\n\r -~\u00a0-\u024f\u0370-\u052f\u2010-\u203f\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]"
+)
 _PAIR: Final = {
     "gb18030": re.compile(rb"[\x00-\x7f]|[\x81-\xfe][\x40-\x7e\x80-\xfe]|[\x81-\xfe][0-9][\x81-\xfe][0-9]"),
     "big5": re.compile(rb"[\x00-\x7f]|[\x81-\xfe][\x40-\x7e\xa1-\xfe]"),
@@ -59,7 +62,9 @@ def likely(raw: bytes) -> str:
         return ""
     shares = {name: _share(name, sample) for name in _FREQUENT}
     best = max(shares, key=lambda name: shares[name])
-    return best if shares[best] >= 0.5 else "cp1252" if _latin(sample) else ""
+    if shares[best] >= 0.5:
+        return best
+    return "cp1252" if _latin(sample) else "gb18030" if _fits_gb18030(raw) else ""
 
 
 def is_utf8(raw: bytes) -> bool:
@@ -91,20 +96,16 @@ def refusal(raw: bytes) -> str:
 
 
 def _utf16(sample: bytes) -> str:
-    """UTF-16 without a mark: line breaks and ASCII have a zero byte on one side, and only there."""
-    even, odd = sample[::2], sample[1::2]
-    zeros_even, zeros_odd = even.count(0), odd.count(0)
-    if zeros_odd + zeros_even < max(1, len(sample) // 200):
+    """UTF-16 without a mark: text in UTF-8 has no zero bytes, and in the right order these are ordinary characters."""
+    if b"\0" not in sample:
         return ""
-    for name, zeros, others in (("utf-16-le", zeros_odd, zeros_even), ("utf-16-be", zeros_even, zeros_odd)):
-        if zeros and others * 10 < zeros:
-            try:
-                sample[: len(sample) // 2 * 2].decode(name)
-            except UnicodeDecodeError as error:
-                if error.start < len(sample) - 4:
-                    continue
-            return name
-    return ""
+    whole = sample[: len(sample) // 2 * 2]
+    shares = {}
+    for name in ("utf-16-le", "utf-16-be"):
+        text = whole.decode(name, "replace")
+        shares[name] = len(_ORDINARY.findall(text)) / max(len(text), 1)
+    best = max(shares, key=lambda name: shares[name])
+    return best if shares[best] > 0.9 else ""
 
 
 def _share(name: str, sample: bytes) -> float:
@@ -115,6 +116,14 @@ def _share(name: str, sample: bytes) -> float:
     if not characters or lost > 1 + len(characters) // 50:
         return 0.0
     return sum(1 for one in characters if _FREQUENT[name].fullmatch(one)) / len(characters)
+
+
+def _fits_gb18030(raw: bytes) -> bool:
+    try:
+        raw.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _odd(text: str, sample: bytes) -> bool:

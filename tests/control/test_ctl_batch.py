@@ -3,7 +3,11 @@
 import json
 from pathlib import Path
 
+from contenthubd.ctl.arguments import parse
+from contenthubd.ctl.batchfile import read
 from contenthubd.ctl.failure import NOT_FOUND, OK, USAGE
+from contenthubd.ctl.main import build_parser
+from contenthubd.ctl.submit import _order
 from tests.control.conftest import Door
 
 BATCH = ("content", "batch-generate", "--account", "studio")
@@ -77,3 +81,25 @@ async def test_ten_thousand_lines(door: Door) -> None:
     made = await door.ctl(*BATCH, "--file", "-", "-o", "name", stdin="".join(f"topic {n}\n" for n in range(10_000)))
     assert made.code == OK, made.err
     assert len(door.app.task_views) == 10_000
+
+
+def test_an_empty_cell_leaves_the_option(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("topic,keywords\nTea,\nMate,a、b\n", encoding="utf-8")
+    args = parse(build_parser(), [*BATCH, "--file", str(path), "--keywords", "茶，健康"])
+    order = _order(args, read(str(path), None).requests)
+    assert [one["keywords"] for one in order["requests"]] == [["茶", "健康"], ["a", "b"]]
+
+
+async def test_lines_in_another_encoding_are_never_submitted(door: Door, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for name in ("t.txt", "t.csv"):
+        path = tmp_path / name
+        path.write_bytes("topic\n模漏\n春季养生\n".encode("gbk"))
+        for more in ((), ("--skip-bad",), ("--dry-run",)):
+            told = await door.ctl(*BATCH, "--file", str(path), *more)
+            assert told.code == USAGE
+            assert "--encoding gb18030" in told.err
+            assert not door.app.task_views
+    assert (await door.ctl(*BATCH, "--file", str(path), "--encoding", "gb18030")).code == OK
+    assert [view.topic for view in door.app.task_views.values()] == ["模漏", "春季养生"]

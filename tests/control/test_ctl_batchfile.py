@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contenthubd.ctl.batchfile import read
 from contenthubd.ctl.failure import USAGE, Failure
@@ -150,7 +152,7 @@ def test_csv_that_is_certain_is_read(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize("encoding", ["gb18030", "gbk", "utf-16-le", "utf-16-be", "big5", "shift_jis"])
 def test_another_encoding_is_named_with_the_command_that_reads_it(tmp_path: Path, name: str, encoding: str) -> None:
     topics = {"big5": ["春天的養生茶", "秋天的茶"], "shift_jis": ["日本のお茶について", "お茶"]}
-    wanted = topics.get(encoding, ["春季养生指南", "秋天的茶"])
+    wanted = topics.get(encoding, ["“茶”——一种生活", "秋天的茶"])
     form = {"t.txt": "{}", "t.jsonl": '{{"topic": "{}"}}', "t.csv": "{}"}[name]
     lines = (["topic"] if name == "t.csv" else ["# Tea"] if name == "t.txt" else []) + [
         form.format(one) for one in wanted
@@ -274,3 +276,37 @@ def test_large_files_take_linear_work(tmp_path: Path, data: bytes) -> None:
 def test_a_file_without_end_is_refused() -> None:
     with pytest.raises(Failure, match="is too large"):
         read("/dev/zero", "csv")
+
+
+PIECES = [
+    *(
+        b"topic",
+        b"keywords",
+        b",",
+        b";",
+        b"\t",
+        b"\n",
+        b"\r",
+        b'"',
+        b'""',
+        b" ",
+        b"sep=",
+        b"{}",
+        b"\0",
+        b"\x1a",
+        b"\xe9",
+    ),
+    *(b"\xef\xbb\xbf", b"\xff\xfe", "主题".encode(), "，".encode(), "茶".encode("gbk"), "茶".encode("utf-16-le")),
+]
+BYTES = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join))
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=BYTES, name=st.sampled_from(["t.csv", "t.txt", "t.jsonl"]), encoding=st.sampled_from([None, "gbk", "utf-16"])
+)
+def test_any_file_is_read_or_refused(tmp_path: Path, data: bytes, name: str, encoding: str | None) -> None:
+    with suppress(Failure):
+        batch = read(written(tmp_path, name, data), None, encoding)
+        assert len(batch.requests) == len(batch.lines)
+        assert all(fault for _, fault in batch.faults)

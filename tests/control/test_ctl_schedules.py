@@ -80,6 +80,8 @@ async def test_a_schedule_is_made_shown_and_listed(studio: Studio) -> None:
         (("create", "daily", *DAILY, "--catch-up", "sometimes"), "Valid values: skip, once, all."),
         (("preview",), "and not both"),
         (("preview", "daily", "--cron", "* * * * *"), "and not both"),
+        (("preview", "daily", "--time-zone", "UTC"), "Leave --time-zone out."),
+        (("create", "daily", *DAILY, "--topic", "News of {day}"), "Unknown placeholder '{day}' in the topic."),
         (("preview", "--cron", "* * * * *", "--count", "101"), "count"),
     ],
 )
