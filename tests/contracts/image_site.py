@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -22,7 +23,20 @@ IMAGES = {
     "png": ("image/png", PNG),
     "jpg": ("image/jpeg", b"\xff\xd8\xff\xe0" + bytes(1000)),
     "gif": ("image/gif", b"GIF89a" + bytes(1000)),
+    "avif": ("image/avif", b"\x00\x00\x00\x20ftypavif" + bytes(1000)),
     "webp": ("image/webp", b"RIFF\x0a\x00\x00\x00WEBPVP8 " + bytes(1000)),
+}
+PACKED = {
+    "gzip": ("gzip", gzip.compress(PNG)),
+    "x-gzip": ("X-GZip", gzip.compress(PNG)),
+    "deflate": ("deflate", zlib.compress(PNG)),
+    "headless": ("deflate", zlib.compress(PNG, wbits=-zlib.MAX_WBITS)),
+    "identity": ("identity", PNG),
+    "bomb": ("gzip", gzip.compress(PNG + bytes(50_000_000))),
+    "broken": ("gzip", gzip.compress(PNG)[:20] + bytes(30)),
+    "cut": ("gzip", gzip.compress(PNG)[:-12]),
+    "lies": ("gzip", PNG),
+    "br": ("br", PNG),
 }
 
 
@@ -45,7 +59,7 @@ class Site:
                 web.get("/silent", self.silent),
                 web.get("/cut", self.cut),
                 web.get("/text", self.text),
-                web.get("/zipped", self.zipped),
+                web.get("/packed/{how}", self.packed),
             ]
         )
         self.server = TestServer(app)
@@ -94,8 +108,9 @@ class Site:
     async def text(self, request: web.Request) -> web.Response:
         return web.Response(text="<html>expired</html>", content_type="image/png")
 
-    async def zipped(self, request: web.Request) -> web.Response:
-        return web.Response(body=gzip.compress(PNG), headers={"Content-Encoding": "gzip"})
+    async def packed(self, request: web.Request) -> web.Response:
+        encoding, body = PACKED[request.match_info["how"]]
+        return web.Response(body=body, headers={"Content-Encoding": encoding})
 
 
 @asynccontextmanager

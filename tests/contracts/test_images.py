@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contenthubd.adapters.images.http import HttpImages
-from contenthubd.domain.errors import StateDirectoryError
+from contenthubd.domain.errors import FetchFailed, StateDirectoryError
 from tests.contracts.image_site import CONTENT, IMAGES, MAX_BYTES, PNG, Site, files, opened, refusal
 
 
@@ -105,15 +105,15 @@ async def test_data_addresses(guarded: HttpImages, root: Path, url: str) -> None
     [
         ("/status/404", "answered 404"),
         ("/status/410", "answered 410"),
-        ("/text", "no PNG, JPEG, GIF or WebP"),
-        ("/zipped", "no PNG, JPEG, GIF or WebP"),
+        ("/text", "not a PNG, JPEG, GIF, WebP or AVIF"),
+        ("/packed/bomb", "more than 4,096 bytes"),
         (f"/bytes/{MAX_BYTES + 1}", "more than 4,096 bytes"),
         ("/endless", "more than 4,096 bytes"),
         ("/hops/6", "redirects more than 5 times"),
-        ("/to?where=ftp://127.0.0.1/x", "redirects to what is none"),
-        ("/to?where=file:///etc/passwd", "redirects to what is none"),
-        ("/to?where=data:,x", "redirects to what is none"),
-        ("/to?where=http://127.0.0.1:99999/", "redirects to what is none"),
+        ("/to?where=ftp://127.0.0.1/x", "redirects to something else"),
+        ("/to?where=file:///etc/passwd", "redirects to something else"),
+        ("/to?where=data:,x", "redirects to something else"),
+        ("/to?where=http://127.0.0.1:99999/", "redirects to something else"),
     ],
 )
 async def test_what_another_try_cannot_cure(images: HttpImages, site: Site, root: Path, path: str, words: str) -> None:
@@ -237,3 +237,30 @@ async def test_fetching_before_the_start_is_a_mistake_of_the_caller(root: Path, 
     await source.close()
     with pytest.raises(RuntimeError, match="start"):
         await source.fetch(site.url("/image/png"), CONTENT, 1)
+
+
+@pytest.mark.parametrize("how", ["gzip", "x-gzip", "deflate", "headless", "identity"])
+async def test_an_image_that_was_packed_unasked_is_unpacked(
+    images: HttpImages, site: Site, root: Path, how: str
+) -> None:
+    path, media_type, size = await images.fetch(site.url(f"/packed/{how}"), CONTENT, 1)
+    assert (media_type, size) == ("image/png", len(PNG))
+    assert (root / path).read_bytes() == PNG
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("broken", "it is damaged"),
+        ("lies", "it is damaged"),
+        ("cut", "its end is missing"),
+        ("br", "was not asked for"),
+    ],
+)
+async def test_what_cannot_be_unpacked_is_told_and_tried_again(
+    images: HttpImages, site: Site, root: Path, how: str, words: str
+) -> None:
+    with pytest.raises(FetchFailed, match=words) as failed:
+        await images.fetch(site.url(f"/packed/{how}"), CONTENT, 1)
+    assert not failed.value.final
+    assert [path for path in root.rglob("*") if path.is_file()] == []

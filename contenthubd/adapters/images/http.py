@@ -9,10 +9,10 @@ whatever its headers claim. An image that is already here is not fetched again: 
 import base64
 import binascii
 import ipaddress
-import os
 import re
 import secrets
 import socket
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -27,9 +27,13 @@ import aiohttp
 from anyio import to_thread
 from yarl import URL
 
+from contenthubd import durable
 from contenthubd.domain.errors import FetchFailed, StateDirectoryError
 
 MAX_REDIRECTS: Final = 5
+_PACKED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+_ANY_HEADER: Final = zlib.MAX_WBITS | 32
+_NO_HEADER: Final = -zlib.MAX_WBITS
 CHUNK_BYTES: Final = 1 << 16
 HEAD_BYTES: Final = 12
 TEMPORARY: Final = ".tmp-"
@@ -53,6 +57,7 @@ KINDS: Final = (
     Kind("image/jpeg", "jpg", re.compile(rb"\xff\xd8\xff")),
     Kind("image/gif", "gif", re.compile(rb"GIF8[79]a")),
     Kind("image/webp", "webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
+    Kind("image/avif", "avif", re.compile(rb"....ftypavi[fs]", re.DOTALL)),
 )
 
 
@@ -111,7 +116,8 @@ class HttpImages:
         else:
             async with self._session.get(_parsed(url), max_redirects=MAX_REDIRECTS + 1) as response:
                 self._check(response)
-                yield response.content.iter_chunked(CHUNK_BYTES)
+                encoding = response.headers.get("Content-Encoding", "").strip().lower()
+                yield unpacked(response.content.iter_chunked(CHUNK_BYTES), encoding)
 
     def _check(self, response: aiohttp.ClientResponse) -> None:
         if response.status != HTTPStatus.OK:
@@ -166,7 +172,7 @@ def kind_of(head: bytes) -> Kind:
     for kind in KINDS:
         if kind.head.match(head):
             return kind
-    raise FetchFailed("What came is no PNG, JPEG, GIF or WebP image.", final=True)
+    raise FetchFailed("The answer is not a PNG, JPEG, GIF, WebP or AVIF image.", final=True)
 
 
 def decode_data_url(url: str, max_bytes: int) -> bytes:
@@ -185,6 +191,34 @@ def decode_data_url(url: str, max_bytes: int) -> bytes:
         raise FetchFailed(f"The data: address is not base64: {error}.", final=True) from error
 
 
+async def unpacked(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+    """The chunks without their Content-Encoding, which some servers apply unasked. FetchFailed.
+
+    Each piece is at most ``CHUNK_BYTES`` long, so that a small answer that unpacks to gigabytes is stopped by its size.
+    """
+    if encoding in ("", "identity"):
+        async for chunk in chunks:
+            yield chunk
+        return
+    if encoding not in _PACKED:
+        raise FetchFailed(f"The image's server answered in the encoding {encoding[:40]!r}, which was not asked for.")
+    unpacker, first = zlib.decompressobj(_ANY_HEADER), True
+    async for chunk in chunks:
+        rest = chunk
+        while rest:
+            try:
+                piece = unpacker.decompress(rest, CHUNK_BYTES)
+            except zlib.error as fault:
+                if not first or encoding != "deflate":
+                    raise FetchFailed("The image could not be unpacked: it is damaged.") from fault
+                unpacker, first = zlib.decompressobj(_NO_HEADER), False  # some servers leave the header out
+                continue
+            first, rest = False, unpacker.unconsumed_tail
+            yield piece
+    if not unpacker.eof:
+        raise FetchFailed("The image could not be unpacked: its end is missing.")
+
+
 async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
@@ -193,7 +227,7 @@ def _parsed(url: str) -> URL:
     """The address, byte for byte where it is plain: signatures in it must stay what they are."""
     parsed = URL(url, encoded=bool(_PLAIN.fullmatch(url)))
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise FetchFailed(f"{_shown(url)} is no address of an image: it must be http, https or data.", final=True)
+        raise FetchFailed(f"{_shown(url)} is not the address of an image: it must be http, https or data.", final=True)
     return parsed
 
 
@@ -208,7 +242,7 @@ def _failure(url: str, error: Exception) -> FetchFailed:
         case aiohttp.TooManyRedirects():
             return FetchFailed(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times.", final=True)
         case ValueError() | aiohttp.RedirectClientError():
-            return FetchFailed(f"{_shown(url)} is not an address, or redirects to what is none.", final=True)
+            return FetchFailed(f"{_shown(url)} is not an address, or redirects to something else.", final=True)
         case TimeoutError():
             return FetchFailed(f"{_shown(url)} did not answer in time.")
         case _:
@@ -242,7 +276,7 @@ def _stored(root: Path, content_id: UUID, position: int) -> tuple[str, str, int]
 @contextmanager
 def _temporary(folder: Path) -> Iterator[IO[bytes]]:
     """A new file in ``folder`` that is gone afterwards unless it was renamed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(folder)
     path = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
         with path.open("xb") as file:
@@ -252,9 +286,8 @@ def _temporary(folder: Path) -> Iterator[IO[bytes]]:
 
 
 def _keep(file: IO[bytes], target: Path) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    Path(file.name).rename(target)
+    durable.finish(file)
+    durable.rename(Path(file.name), target)
 
 
 def _sweep(root: Path) -> None:

@@ -22,6 +22,7 @@ from typing import IO, Final
 
 import msgspec
 
+from contenthubd import durable
 from contenthubd.domain.errors import Conflict, InvalidInput, StateDirectoryDenied, StateDirectoryError
 
 FORMAT: Final = 1
@@ -123,10 +124,8 @@ def created(path: Path, *, force: bool) -> Iterator[Writer]:
                 tarfile.open(fileobj=packed, mode="w|") as tar,
             ):
                 yield Writer(path, tar)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        sync(path.parent)
+            durable.finish(file)
+        durable.rename(temporary, path)
     except OSError as fault:
         raise unwritable(path, fault) from fault
     finally:
@@ -247,12 +246,3 @@ class _Versions(msgspec.Struct):
 
 def _damaged(path: Path, why: str) -> InvalidInput:
     return InvalidInput(f"{path} is not a complete backup.", why=why, fix="Restore another one; nothing was changed.")
-
-
-def sync(folder: Path) -> None:
-    """Put the names in a folder onto the disk. OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

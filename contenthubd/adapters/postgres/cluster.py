@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from contenthubd import durable
 from contenthubd.adapters.postgres.identity import Identity
 from contenthubd.domain.errors import StateDirectoryError
 
@@ -124,12 +125,7 @@ def new_folder(data_dir: Path, identity: Identity) -> Path:
 def adopt(folder: Path, data_dir: Path) -> None:
     """Make the finished ``folder`` the data directory, in one step that survives a power cut."""
     with told(f"The new database cannot be moved to {data_dir}."):
-        folder.rename(data_dir)
-        descriptor = os.open(data_dir.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        durable.rename(folder, data_dir)
 
 
 def discard(folder: Path) -> None:

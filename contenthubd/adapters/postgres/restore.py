@@ -10,7 +10,6 @@ backup nobody knows any more, and most of them will have fired.
 """
 
 import hashlib
-import os
 import secrets
 import shutil
 from collections.abc import Collection, Iterator
@@ -23,6 +22,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contenthubd import durable
 from contenthubd.adapters.postgres import archive, catalog
 from contenthubd.adapters.postgres.copying import DatedRows, fix_settings
 from contenthubd.adapters.postgres.engine import Database
@@ -171,15 +171,13 @@ class _Shelf:
         there = target.is_file()
         if there and _sum(target) == checksum:
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(target.parent)
         temporary = target.with_name(f".tmp-{secrets.token_hex(8)}")
         try:
             with temporary.open("xb") as file:
                 shutil.copyfileobj(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(target)
-            archive.sync(target.parent)
+                durable.finish(file)
+            durable.rename(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
         if not there:

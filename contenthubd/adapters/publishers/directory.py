@@ -24,6 +24,7 @@ from typing import IO, Final
 import structlog
 from anyio import to_thread
 
+from contenthubd import durable
 from contenthubd.adapters.publishers.markdown_file import file_name, render, slug_of
 from contenthubd.domain.account import NAME
 from contenthubd.domain.errors import PublishFailed
@@ -87,12 +88,12 @@ class DirectoryPublisher:
         if not self._root.is_dir():
             self._root.mkdir(parents=True, exist_ok=True)
             self._root.chmod(self._modes.folder)
-            _sync_directory(self._root.parent)
+            durable.sync_folder(self._root.parent)
         parent = self._root / account
         if not parent.is_dir():
             parent.mkdir(exist_ok=True)
             parent.chmod(self._modes.folder)
-            _sync_directory(self._root)
+            durable.sync_folder(self._root)
         return parent
 
 
@@ -126,20 +127,19 @@ def _write(parent: Path, publication: Publication, modes: Modes) -> Path:
         for image in publication.images:
             _copy(Path(image.path), temporary / file_name(image), modes.file)
         temporary.chmod(modes.folder)
-        _sync_directory(temporary)
+        durable.sync_folder(temporary)
         return _rename(temporary, folder, publication)
 
 
 def _rename(temporary: Path, folder: Path, publication: Publication) -> Path:
     """Give the folder its name; if another writer was quicker, theirs is the one."""
     try:
-        temporary.rename(folder)
+        durable.rename(temporary, folder)
     except OSError as error:
         quicker = _published(folder.parent, publication)
         if error.errno in _TAKEN and quicker:
             return quicker
         raise
-    _sync_directory(folder.parent)
     return folder
 
 
@@ -163,17 +163,8 @@ def _copy(source: Path, target: Path, mode: int) -> None:
 
 def _finish(file: IO[bytes], mode: int) -> None:
     """Whole, with its mode, and on the disk."""
-    file.flush()
     os.fchmod(file.fileno(), mode)
-    os.fsync(file.fileno())
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.finish(file)
 
 
 def _sweep(root: Path) -> None:

@@ -1,0 +1,37 @@
+"""Names that survive a power cut: what is renamed or made is on the disk only once its folder is.
+
+A file is finished first (``finish``), then renamed (``rename``); neither alone is enough.
+"""
+
+import os
+from pathlib import Path
+from typing import IO
+
+
+def finish(file: IO[bytes]) -> None:
+    """Everything written to ``file`` is on the disk. OSError."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give ``source`` its final name, which is on the disk afterwards. OSError, as of a folder over a full one."""
+    source.rename(target)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in a folder are on the disk. OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each of them on the disk. OSError."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+        sync_folder(one.parent)
