@@ -48,10 +48,10 @@ def column(cells: list[str], *, heading: bool) -> tuple[str, list[str]]:
 
 
 def duration(seconds: float | None) -> str:
-    """``1:02:03``, ``4:05``."""
+    """``1:02:03``, ``4:05``; never less than nothing, though a wall clock that was set back may say so."""
     if seconds is None:
         return ""
-    whole = int(seconds)
+    whole = max(int(seconds), 0)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 

@@ -4,10 +4,12 @@ Only the daemon's own clock is set. The clocks that measure intervals go on as e
 of the creator, as if they were on other machines; besides, ``time.sleep`` fails under faketime.
 """
 
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.running import RunningDaemon
 
 STEPS = [90, -3600, -90, -90, 3600]
 """Seconds. Two steps back in a row leave a wall clock that was trusted further behind than a test waits."""
+STEPS_WHILE_DOWN = [90, -3600, 3600, -90]
 TIMEOUT_SECONDS = 80
 """Of a task: shorter than the shortest step."""
 
@@ -57,7 +60,7 @@ def wall_clock(tmp_path: Path) -> Iterator[WallClock]:
 
 def daemon_with(clock: WallClock, state_dir: Path, mode: str) -> RunningDaemon:
     tasks = {"mode": mode, "timeout_seconds": TIMEOUT_SECONDS}
-    daemon = RunningDaemon.simulated(state_dir, {"tasks": tasks}, latency_seconds=1, images=0)
+    daemon = RunningDaemon.simulated(state_dir, {"tasks": tasks}, latency_seconds=0.5, images=0)
     daemon.prepared = True
     daemon.environ |= clock.environ
     return daemon
@@ -78,20 +81,33 @@ async def ends_well(daemon: RunningDaemon, by: int) -> None:
     assert ended == [("completed", 0)] * 2, f"a step of {by} s"
 
 
+async def told_in_health(daemon: RunningDaemon) -> bool:
+    said = (await daemon.get("/health"))["pipeline"]["clock"]
+    return bool(daemon.events("clock_stepped")) and bool(
+        re.fullmatch(r"set (forward|back) by [\d,]+ seconds at .+", said)
+    )
+
+
 @needs_faketime
-@pytest.mark.parametrize("mode", ["async", "sync"])
-async def test_a_step_loses_charges_and_delays_nothing(wall_clock: WallClock, state_dir: Path, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "end"),
+    [("async", signal.SIGKILL), ("sync", signal.SIGTERM)],  # a sync run that is cut off by a kill is charged, as ever
+)
+async def test_a_step_loses_charges_and_delays_nothing(
+    wall_clock: WallClock, state_dir: Path, mode: str, end: signal.Signals
+) -> None:
     async with daemon_with(wall_clock, state_dir, mode) as daemon:
         await daemon.account()
         for by in STEPS:
             await at_work(daemon, by)
             wall_clock.step(by)
             await ends_well(daemon, by)
-        for by in STEPS:
+        await daemon.until(partial(told_in_health, daemon))
+        for by in STEPS_WHILE_DOWN:
             await at_work(daemon, by)
-            await daemon.end(signal.SIGKILL)
+            await daemon.end(end)
             wall_clock.step(by)
             await daemon.start()
             await ends_well(daemon, by)
         tasks = await daemon.tasks()
-    assert len(tasks) == 4 * len(STEPS), "nothing was lost"
+    assert len(tasks) == 2 * len(STEPS + STEPS_WHILE_DOWN), "nothing was lost"

@@ -107,7 +107,7 @@ def test_one_offset_stands_in_the_heading(
         assert all(cell == "" or cell[16] == "+" for cell in alone)
 
 
-@pytest.mark.parametrize(("value", "text"), [(None, ""), (0, "0:00"), (65, "1:05"), (3723.9, "1:02:03")])
+@pytest.mark.parametrize(("value", "text"), [(None, ""), (0, "0:00"), (65, "1:05"), (3723.9, "1:02:03"), (-90, "0:00")])
 def test_duration(value: float | None, text: str) -> None:
     assert duration(value) == text
 
