@@ -4,6 +4,7 @@ Only the form is judged here (is it a line, a column, a number); whether a topic
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def _jsonl(lines: list[tuple[int, str]], batch: Batch) -> None:
         if not line.replace("\ufeff", "").strip():
             continue
         try:
-            request = json.loads(line.lstrip("\ufeff"), parse_constant=_refused)
+            request = json.loads(line.lstrip("\ufeff"), parse_constant=_refused, object_pairs_hook=_once)
             json.dumps(request, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             batch.faults.append((number, f"Not JSON: {error.msg} at column {error.colno}."))
@@ -101,6 +102,15 @@ def _jsonl(lines: list[tuple[int, str]], batch: Batch) -> None:
         batch.faults += [(number, fault) for fault in faults]
         if not faults:
             batch.add(number, request)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a field that is given twice is refused, since one of the values would be dropped."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the field {twice[:40]!r} is given twice")
+    return made
 
 
 def _refused(constant: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from contenthubd import streams
 from contenthubd.ctl.client import Client, quote
-from contenthubd.ctl.failure import OK
+from contenthubd.ctl.failure import OK, USAGE, Failure
 from contenthubd.ctl.listing import chosen, each, filters, pages
 from contenthubd.ctl.output import Output, printable, short
 from contenthubd.ctl.times import When, instant
@@ -60,8 +60,10 @@ def location(content: dict[str, Any]) -> str | None:
 
 def show(args: Namespace, client: Client, output: Output) -> int:
     """One article, or only its text."""
+    if args.body and output.form == "name":
+        raise Failure("--body has no effect with -o name.", fix="Leave one of them out.", exit_code=USAGE)
     content = client.get(f"/v1/contents/{quote(args.id)}", {"body": "true"} if args.body else None)
-    if args.body and output.form == "table":
+    if args.body and output.form in ("table", "wide"):
         body = content["body"] if content["body"].endswith("\n") else content["body"] + "\n"
         sys.stdout.write(streams.visible(body) if sys.stdout.isatty() else body)
     else:

@@ -24,6 +24,6 @@ def hand_on(command: list[str], output: Output) -> int:
     """Run our other program in place of this command; its exit code. What it says becomes JSON where that is wanted."""
     if output.form not in ("json", "jsonl"):
         return subprocess.run(command, check=False).returncode
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace")
     output.data({"exit_code": done.returncode, "lines": done.stdout.splitlines()})
     return done.returncode

@@ -82,6 +82,7 @@ BAD_JSON = [
     ('{"topic": "Tea", "auto_approve": "yes"}', "'auto_approve' is not true or false."),
     ('{"topic": "Tea", "timeout_seconds": "1"}', "'timeout_seconds' is not a number."),
     ('{"topic": "Tea", "timeout_seconds": NaN}', "Not a request: NaN is not a number in JSON."),
+    ('{"topic": "Tea", "topic": "Mate"}', "Not a request: the field 'topic' is given twice."),
     ('{"topic": "Tea", "topik": 1}', "Unknown field 'topik'. Did you mean 'topic'?"),
     ('{"topic": "\\ud800"}', "It holds half a character (a lone surrogate), which is no text."),
     ('{"topic": "Tea", "priority": ' + "9" * 5000 + "}", "Not a request: Exceeds the limit"),

@@ -278,6 +278,17 @@ async def test_options_without_an_effect_are_refused(door: Door) -> None:
     assert not door.app.task_views
 
 
+async def test_a_body_has_its_forms(door: Door) -> None:
+    door.app.finish(await door.submitted(), "Autumn", None)
+    content_id = next(iter(door.app.content_views))
+    for form in ("table", "wide"):
+        assert (await door.ctl("content", "show", content_id, "--body", "-o", form)).out == "# Autumn\n"
+    assert json.loads((await door.ctl("content", "show", content_id, "--body", "--json")).out)["body"] == "# Autumn"
+    refused = await door.ctl("content", "show", content_id, "--body", "-o", "name")
+    assert (refused.code, refused.out) == (USAGE, "")
+    assert "--body has no effect with -o name" in refused.err
+
+
 async def test_a_placeholder_outside_a_schedule_is_told(door: Door) -> None:
     told = await door.ctl("content", "generate", "--account", "studio", "--topic", "News of {date}")
     assert told.code == OK
