@@ -29,9 +29,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, each of them on the disk. OSError."""
+def make_folder(folder: Path, mode: int | None = None) -> None:
+    """Make a folder and those above it that are missing, each on the disk, with ``mode`` if given. OSError."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
         one.mkdir(exist_ok=True)
+        if mode is not None:
+            one.chmod(mode)
         sync_folder(one.parent)

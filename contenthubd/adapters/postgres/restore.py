@@ -108,7 +108,7 @@ async def _cleared(connection: AsyncConnection, state_id: str, *, replace: bool)
     await connection.execute(text(f"DROP TABLE IF EXISTS {names}"))
 
 
-async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path: Path, shelf: "_Shelf") -> None:
+async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path: Path, shelf: "ImageShelf") -> None:
     """Copy every row in the order of the file, which is that of the foreign keys, then set the sequences."""
     driver = await catalog.driver_of(connection)
     entries = {f"{archive.TABLES}{entry.name}": entry for entry in manifest.tables}
@@ -144,7 +144,7 @@ async def _numbered(connection: AsyncConnection, manifest: archive.Manifest) -> 
         await connection.execute(text("SELECT setval(CAST(:sequence AS regclass), :last, :called)"), values)
 
 
-class _Shelf:
+class ImageShelf:
     """The directory of images, with a memory of what was put there."""
 
     def __init__(self, root: Path) -> None:
@@ -211,8 +211,8 @@ def _sum(path: Path) -> str:
 
 
 @contextmanager
-def _images(root: Path) -> Iterator[_Shelf]:
-    shelf = _Shelf(root)
+def _images(root: Path) -> Iterator[ImageShelf]:
+    shelf = ImageShelf(root)
     try:
         yield shelf
     except BaseException:

@@ -85,15 +85,8 @@ class DirectoryPublisher:
     def _account_directory(self, account: str) -> Path:
         if not NAME.fullmatch(account):
             raise PublishFailed(f"{account[:80]!r} cannot be the name of a folder.")
-        if not self._root.is_dir():
-            self._root.mkdir(parents=True, exist_ok=True)
-            self._root.chmod(self._modes.folder)
-            durable.sync_folder(self._root.parent)
         parent = self._root / account
-        if not parent.is_dir():
-            parent.mkdir(exist_ok=True)
-            parent.chmod(self._modes.folder)
-            durable.sync_folder(self._root)
+        durable.make_folder(parent, self._modes.folder)
         return parent
 
 
