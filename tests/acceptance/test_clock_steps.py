@@ -16,9 +16,8 @@ import pytest
 
 from tests.running import RunningDaemon
 
-STEPS = [90, -3600, -90, -90, 3600]
-"""Seconds. Two steps back in a row leave a wall clock that was trusted further behind than a test waits."""
-STEPS_WHILE_DOWN = [90, -3600, 3600, -90]
+STEPS = [90, -3600, -90, 3600]
+"""Seconds, while it runs. Every step in every situation: ``tests/stages/test_clocks.py``."""
 TIMEOUT_SECONDS = 80
 """Of a task: shorter than the shortest step."""
 
@@ -66,19 +65,28 @@ def daemon_with(clock: WallClock, state_dir: Path, mode: str) -> RunningDaemon:
     return daemon
 
 
-async def at_work(daemon: RunningDaemon, by: int) -> None:
-    """The creator has two new tasks, and takes seconds over them."""
-    await daemon.submit(f"一 {by}", f"二 {by}")
+async def states(daemon: RunningDaemon, ids: list[str]) -> list[tuple[str, int]]:
+    """State and charged tries of these tasks."""
+    return [(task["state"], task["retry_count"]) for task in await daemon.tasks() if task["id"] in ids]
+
+
+async def at_work(daemon: RunningDaemon, by: int) -> list[str]:
+    """The ids of two new tasks that the creator has."""
+    ids = await daemon.submit(f"一 {by}", f"二 {by}")
 
     async def begun() -> bool:
-        return all(task["state"] not in ("pending", "submitting") for task in await daemon.tasks(batch="last"))
+        return not {"pending", "submitting"} & {state for state, _ in await states(daemon, ids)}
 
     await daemon.until(begun)
+    return ids
 
 
-async def ends_well(daemon: RunningDaemon, by: int) -> None:
-    ended = [(task["state"], task["retry_count"]) for task in await daemon.settled()]
-    assert ended == [("completed", 0)] * 2, f"a step of {by} s"
+async def ends_well(daemon: RunningDaemon, ids: list[str]) -> None:
+    async def ended() -> bool:
+        return {state for state, _ in await states(daemon, ids)} <= {"completed", "failed", "timeout", "cancelled"}
+
+    await daemon.until(ended)
+    assert await states(daemon, ids) == [("completed", 0)] * 2
 
 
 async def told_in_health(daemon: RunningDaemon) -> bool:
@@ -90,24 +98,25 @@ async def told_in_health(daemon: RunningDaemon) -> bool:
 
 @needs_faketime
 @pytest.mark.parametrize(
-    ("mode", "end"),
-    [("async", signal.SIGKILL), ("sync", signal.SIGTERM)],  # a sync run that is cut off by a kill is charged, as ever
+    ("mode", "end", "while_down"),
+    # A sync run that is cut off by a kill is charged, as ever.
+    [("async", signal.SIGKILL, [-3600, 90]), ("sync", signal.SIGTERM, [3600, -90])],
 )
 async def test_a_step_loses_charges_and_delays_nothing(
-    wall_clock: WallClock, state_dir: Path, mode: str, end: signal.Signals
+    wall_clock: WallClock, state_dir: Path, mode: str, end: signal.Signals, while_down: list[int]
 ) -> None:
     async with daemon_with(wall_clock, state_dir, mode) as daemon:
         await daemon.account()
         for by in STEPS:
-            await at_work(daemon, by)
+            ids = await at_work(daemon, by)
             wall_clock.step(by)
-            await ends_well(daemon, by)
+            await ends_well(daemon, ids)
         await daemon.until(partial(told_in_health, daemon))
-        for by in STEPS_WHILE_DOWN:
-            await at_work(daemon, by)
+        for by in while_down:
+            ids = await at_work(daemon, by)
             await daemon.end(end)
             wall_clock.step(by)
             await daemon.start()
-            await ends_well(daemon, by)
+            await ends_well(daemon, ids)
         tasks = await daemon.tasks()
-    assert len(tasks) == 2 * len(STEPS + STEPS_WHILE_DOWN), "nothing was lost"
+    assert len(tasks) == 2 * len(STEPS + while_down), "nothing was lost"
