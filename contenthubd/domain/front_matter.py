@@ -62,7 +62,7 @@ def _fenced(text: str, opening: re.Match[str]) -> Front:
         line = text[place:end].rstrip()
         field = _FIELD[mark].fullmatch(line) if len(line) <= MAX_VALUE_CHARS * 4 else None
         closed = line == mark or (mark == "---" and line == "..." and fields > 0)
-        if not closed and not field and not (fields and _MORE[mark].fullmatch(line)):
+        if not closed and not field and not ((fields or not line) and _MORE[mark].fullmatch(line)):
             break
         if field:
             fields += 1

@@ -63,6 +63,8 @@ def introduces(paragraph: str) -> bool:
     if not remark or len(remark) > MAX_REMARK_CHARS:
         return False
     chatty, piece = _CHATTY.match(remark), _PIECE.search(remark)
+    if chatty and not remark[chatty.end() :].strip(" !！.。~～"):
+        return True
     return bool(chatty and (piece or remark.endswith((":", "：")))) or bool(_SHOWING.match(remark) and piece)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
+from contenthubd.domain.forms import doubt_of, without_margin
 from contenthubd.domain.front_matter import without_front_matter
 from contenthubd.domain.remarks import MAX_REMARK_CHARS, Offer, introduces, offers
 
@@ -31,6 +32,8 @@ _START: Final = re.compile(
 _GREETED: Final = frozenset({"an introduction", "a code fence"})
 _BREAK: Final = re.compile(r"\n[ \t]*\r?\n")
 _LAST_RULE: Final = re.compile(r"(?:\A|\n) {0,3}(?:-{3,}|\*{3,}|_{3,})\Z")
+_LEADING_RULE: Final = re.compile(r"\A(?:-{3,}|\*{3,}|_{3,})(?:\s+|\Z)")
+_FRONT_LANGUAGES: Final = frozenset({"yaml", "yml", "toml", "front-matter", "frontmatter"})
 _FIRST_BREAK: Final = re.compile(r"\r?\n(?=[ \t]*\r?\n| {0,3}#{1,6}[ \t]| {0,3}(?:```|~~~|---|\+\+\+|\*\*\*))")
 
 
@@ -56,11 +59,12 @@ def unwrap(article: str) -> Unwrapped:
     seen = Unwrapped(article)
     for _ in range(MAX_LAYERS):
         before = seen.text
-        for layer in (_without_thought, _without_element, _without_greeting, _without_fence, _without_front):
+        for layer in _LAYERS:
             seen = layer(seen)
         if seen.text == before:
             break
-    return _without_offer(seen)
+    doubt = doubt_of(seen.text)
+    return _without_offer(seen.doubted(doubt) if doubt else seen)
 
 
 def _bare(text: str) -> str:
@@ -77,6 +81,12 @@ def _without_thought(seen: Unwrapped) -> Unwrapped:
     if not closing or not rest.strip():
         return seen.doubted(f"It begins with <{opening[1]}>, which does not end before the article.")
     return seen.took("reasoning", _bare(rest))
+
+
+def _without_margin(seen: Unwrapped) -> Unwrapped:
+    """The whole article quoted or indented."""
+    text, what = without_margin(_bare(seen.text))
+    return seen.took(what, _bare(text)) if what else seen
 
 
 def _without_element(seen: Unwrapped) -> Unwrapped:
@@ -112,6 +122,24 @@ def _paragraph_end(text: str) -> int:
 # ------------------------------------------------------------------------------------------------------------- fences
 
 
+def _without_fenced_front(seen: Unwrapped) -> Unwrapped:
+    """Front matter inside a code fence of its own, before the article."""
+    text = _bare(seen.text)
+    opening = _FENCE.match(text)
+    if not opening or opening[2].strip().lower() not in _FRONT_LANGUAGES:
+        return seen
+    closing = next((one for one in islice(_FENCE.finditer(text, opening.end()), 1) if _closes(one, opening[1])), None)
+    if not closing or not text[closing.end() :].strip():
+        return seen
+    inside = text[opening.end() : closing.start()].strip() + "\n"
+    mark = "+++" if opening[2].strip().lower() == "toml" else "---"
+    front = without_front_matter(inside if inside.startswith(mark) else f"{mark}\n{inside}{mark}\n")
+    if not front.removed or front.rest.strip():
+        return seen
+    taken = seen.took("front matter", _bare(text[closing.end() :]))
+    return replace(taken, front_title=seen.front_title or front.title, front_matter=seen.front_matter or front.removed)
+
+
 def _without_fence(seen: Unwrapped) -> Unwrapped:
     """The whole article inside one fence, perhaps with a remark after it."""
     text = _bare(seen.text)
@@ -127,7 +155,7 @@ def _without_fence(seen: Unwrapped) -> Unwrapped:
     if not closers:
         return _unclosed_fence(seen, text[opening.end() :], language)
     last = closers[-1]
-    inside, after = text[opening.end() : last.start()], text[last.end() :].strip()
+    inside, after = text[opening.end() : last.start()], _LEADING_RULE.sub("", text[last.end() :].strip())
     inner = [fence for fence in fences if fence.start() < last.start()]
     if after and offers(after) is Offer.NO:
         return _mostly_fenced(seen)
@@ -205,3 +233,9 @@ def _without_offer(seen: Unwrapped) -> Unwrapped:
     if offer is Offer.PERHAPS:
         return seen.doubted("It ends as an answer to a request, not as an article.")
     return seen
+
+
+_LAYERS: Final = (
+    _without_thought, _without_margin, _without_element, _without_greeting, _without_fenced_front, _without_fence,
+    _without_front,
+)  # fmt: skip

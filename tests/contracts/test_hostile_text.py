@@ -16,7 +16,7 @@ import pytest
 
 from contenthubd.adapters.creator import directory, frame, listing, output, redis_probe, result, usage, verdict
 from contenthubd.adapters.creator.command import Finished
-from contenthubd.domain import attempt, foreign, placeholders
+from contenthubd.domain import attempt, foreign, forms, placeholders
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = "7d1f0f0a-3a57-4b7e-9d3c-52f4a3b7c901"
@@ -76,6 +76,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "contenthubd.domain.foreign:whole": lambda text: foreign.whole(bounded(text), least=0, most=9),
     "contenthubd.domain.foreign:moment": lambda text: foreign.moment(bounded(text), assume=UTC),
     "contenthubd.domain.foreign:json_value": foreign.json_value,
+    "contenthubd.domain.forms:without_margin": lambda text: forms.without_margin(bounded(text)),
+    "contenthubd.domain.forms:doubt_of": lambda text: forms.doubt_of(bounded(text)),
     "contenthubd.domain.placeholders:placed": lambda text: placeholders.placed(bounded(text), {}),
     "contenthubd.domain.placeholders:positions": lambda text: placeholders.positions(bounded(text)),
 }
@@ -133,6 +135,8 @@ TEXTS: dict[str, Callable[[int], bytes]] = {
     "places of images": hostile("![a](image-placeholder-1"),
     "openings of images": hostile("![", "image-placeholder-1\n"),
     "tags of images": hostile("<img image-placeholder-", "image-placeholder-1\n"),
+    "quoted lines": hostile("> a\n"),
+    "apologies": hostile("sorry ", "I'm "),
     "options": hostile("--a-", "required option '"),
     "deep lists": hostile("["),
     "deep lists that end": lambda size: b"[" * (size // 2) + b"]" * (size // 2),
