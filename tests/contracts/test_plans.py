@@ -227,7 +227,7 @@ READS: Final[Mapping[str, tuple[int, Ask]]] = {
     "task by the beginning": (50, lambda past: past.views.find_ids("task", past.middle.hex[:12])),
     "task by the end": (50, lambda past: past.views.find_ids("task", past.middle.hex[-8:])),
     "content by the end": (80, lambda past: past.views.find_ids("content", past.content.hex[-8:])),
-    "last batch": (50, lambda past: past.views.last_batch()),
+    "last batch": (1000, lambda past: past.views.last_batch()),
     "counts": (500 + WAITING, lambda past: past.views.counts(NOON - AN_HOUR, NOON - AN_HOUR)),
 }  # fmt: skip
 ASKED: Final = {**WRITES, **READS}

@@ -151,6 +151,14 @@ async def test_the_last_batch(house: House) -> None:
     assert await house.views.last_batch() == last.batch_id
 
 
+@pytest.mark.parametrize("by", [-3600, -90, 90, 3600])
+async def test_the_last_batch_is_the_last_one_through_a_step_of_the_clock(house: House, by: int) -> None:
+    await batch(house, "甲")
+    house.clock.step(by)
+    [last] = await batch(house, "乙")
+    assert await house.views.last_batch() == last.batch_id
+
+
 async def test_a_task_tells_its_place_its_attempts_and_its_story(house: House) -> None:
     tasks = await batch(house, "甲", "乙", "丙")
     assert [(await house.views.task(task.task_id))["position"] for task in tasks] == [1, 2, 3]
