@@ -1,9 +1,11 @@
 """The stages that work on contents and on the installation."""
 
+import os
 from datetime import timedelta
 
 from contenthubd.adapters.images.files import ImageDirectory
 from contenthubd.adapters.images.http import HttpImages
+from contenthubd.adapters.images.proxies import proxies_of
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.facts import PostgresFacts
 from contenthubd.adapters.postgres.images import PostgresImages
@@ -81,4 +83,5 @@ def image_source(config: Config) -> HttpImages:
         max_bytes=config.images.max_bytes,
         timeout=timedelta(seconds=config.images.timeout_seconds),
         allow_private_addresses=config.images.allow_private_addresses,
+        proxies=proxies_of(config.images.proxy, os.environ),
     )

@@ -136,6 +136,7 @@ class ImageSettings(Struct, frozen=True, kw_only=True):
     timeout_seconds: Span = 30
     max_retries: Retries = 3
     retry_delays_seconds: Delays = (30, 60, 120)
+    proxy: ProxyUrl = ""
     allow_private_addresses: bool = False
 
 

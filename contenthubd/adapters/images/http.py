@@ -6,6 +6,7 @@ odd spelling and a redirect all meet the same check. What comes back is an image
 whatever its headers claim. An image that is already here is not fetched again: its address may have died since.
 """
 
+import asyncio
 import base64
 import binascii
 import ipaddress
@@ -28,9 +29,11 @@ from anyio import to_thread
 from yarl import URL
 
 from contenthubd import durable
+from contenthubd.adapters.images.proxies import DIRECT, Proxies, check_target, failure, refused
 from contenthubd.domain.errors import FetchFailed, StateDirectoryError
 
 MAX_REDIRECTS: Final = 5
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PACKED: Final = frozenset({"gzip", "x-gzip", "deflate"})
 _ANY_HEADER: Final = zlib.MAX_WBITS | 32
 _NO_HEADER: Final = -zlib.MAX_WBITS
@@ -64,35 +67,42 @@ KINDS: Final = (
 class HttpImages:
     """An ImageSource for http, https and data: addresses; ``timeout`` bounds one fetch, ``max_bytes`` one image."""
 
-    def __init__(self, root: Path, *, max_bytes: int, timeout: timedelta, allow_private_addresses: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        max_bytes: int,
+        timeout: timedelta,
+        allow_private_addresses: bool,
+        proxies: Proxies = DIRECT,
+    ) -> None:
         self._root = root
         self._max_bytes = max_bytes
-        self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
+        self._timeout = timeout.total_seconds()
         self._allow_private = allow_private_addresses
-        self._session: aiohttp.ClientSession | None = None
+        self._proxies = proxies
+        self._direct: aiohttp.ClientSession | None = None
+        self._by_proxy: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Open the client and remove what a crash left; StateDirectoryError if that cannot be done."""
         await to_thread.run_sync(_sweep, self._root)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(socket_factory=self._make_socket),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "contenthubd", "Accept": "image/*", "Accept-Encoding": "identity"},
-            timeout=self._timeout,
-            auto_decompress=False,
-        )
+        self._direct = _client(aiohttp.TCPConnector(socket_factory=self._make_socket))
+        self._by_proxy = _client(aiohttp.TCPConnector())  # the proxy's own address may be a private one
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session:
-            await self._session.close()
-        self._session = None
+        for session in (self._direct, self._by_proxy):
+            if session:
+                await session.close()
+        self._direct = self._by_proxy = None
 
     async def fetch(self, url: str, content_id: UUID, position: int) -> tuple[str, str, int]:
         """Store the image; answers (path relative to the root, media type, bytes). FetchFailed."""
         try:
             stored = await to_thread.run_sync(_stored, self._root, content_id, position)
-            return stored or await self._fetch_new(url, content_id, position)
+            async with asyncio.timeout(self._timeout):
+                return stored or await self._fetch_new(url, content_id, position)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise _failure(url, error) from error
         except OSError as error:
@@ -111,13 +121,43 @@ class HttpImages:
         scheme = url[:5].lower()
         if scheme == "data:":
             yield _once(decode_data_url(url, self._max_bytes))
-        elif self._session is None:
-            raise RuntimeError("HttpImages.start() comes before fetch()")
         else:
-            async with self._session.get(_parsed(url), max_redirects=MAX_REDIRECTS + 1) as response:
+            async with self._followed(_parsed(url)) as response:
                 self._check(response)
                 encoding = response.headers.get("Content-Encoding", "").strip().lower()
                 yield unpacked(response.content.iter_chunked(CHUNK_BYTES), encoding)
+
+    @asynccontextmanager
+    async def _followed(self, first: URL) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer at the end of the redirects; each of them is judged as a new address."""
+        url = first
+        for _ in range(MAX_REDIRECTS + 1):
+            async with self._asked(url) as response:
+                target = _redirected(url, response)
+                if target is None:
+                    yield response
+                    return
+            url = target
+        raise FetchFailed(f"{_shown(str(first))} redirects more than {MAX_REDIRECTS} times.", final=True)
+
+    @asynccontextmanager
+    async def _asked(self, url: URL) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._direct is None or self._by_proxy is None:
+            raise RuntimeError("HttpImages.start() comes before fetch()")
+        proxy = self._proxies.of(url)
+        if proxy is None:
+            async with self._direct.get(url, allow_redirects=False) as response:
+                yield response
+            return
+        if not self._allow_private:
+            await check_target(url, proxy, is_public)
+        try:
+            async with self._by_proxy.get(url, allow_redirects=False, proxy=proxy) as response:
+                if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                    raise refused(proxy, response.status)
+                yield response
+        except aiohttp.ClientError as error:
+            raise failure(proxy, error) from error
 
     def _check(self, response: aiohttp.ClientResponse) -> None:
         if response.status != HTTPStatus.OK:
@@ -231,6 +271,27 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
+def _redirected(url: URL, response: aiohttp.ClientResponse) -> URL | None:
+    """Where an answer sends us; None if it is an answer of its own. ValueError for what is not an address."""
+    location = response.headers.get("Location", "")
+    if response.status not in _REDIRECTS or not location:
+        return None
+    target = url.join(URL(location))
+    if target.scheme not in ("http", "https") or not target.host:
+        raise ValueError(target.scheme)
+    return target
+
+
+def _client(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "contenthubd", "Accept": "image/*", "Accept-Encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None),  # one fetch as a whole has a time limit
+        auto_decompress=False,
+    )
+
+
 def _failure(url: str, error: Exception) -> FetchFailed:
     match error:
         case aiohttp.ClientConnectorError(os_error=ForbiddenAddress()):
@@ -239,9 +300,7 @@ def _failure(url: str, error: Exception) -> FetchFailed:
                 "[images] allow_private_addresses does not allow.",
                 final=True,
             )
-        case aiohttp.TooManyRedirects():
-            return FetchFailed(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times.", final=True)
-        case ValueError() | aiohttp.RedirectClientError():
+        case ValueError():
             return FetchFailed(f"{_shown(url)} is not an address, or redirects to something else.", final=True)
         case TimeoutError():
             return FetchFailed(f"{_shown(url)} did not answer in time.")
