@@ -59,6 +59,7 @@ class Health:
             database={
                 "kind": kind,
                 "reachable": not unreachable,
+                "pooled": self._database.pooled,
                 "pid": self._embedded.pid if self._embedded else None,
             },
             queue=msgspec.structs.asdict(queue),
