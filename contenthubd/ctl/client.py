@@ -93,20 +93,12 @@ class Client:
         except PermissionError:
             connection.close()
             raise _denied(self.path) from None
-        except FileNotFoundError:
-            connection.close()
-            raise self._absent("The socket does not exist.") from None
         except OSError as error:
             connection.close()
-            raise self._absent(f"{error.strerror or error}.") from None
-        return connection
+            from contenthubd.ctl.absent import unreachable  # looks at processes, which only this error needs
 
-    def _absent(self, why: str) -> Unreachable:
-        return Unreachable(
-            f"No daemon answers at {self.path}.", why=why,
-            fix="Start it with `contenthubd` (or `systemctl start contenthubd`); "
-            "if it listens elsewhere, give --socket or set CONTENTHUBD_SOCKET.",
-        )  # fmt: skip
+            raise unreachable(self.path, error) from None
+        return connection
 
     def _gone(self, why: str) -> Unreachable:
         return Unreachable(
