@@ -98,6 +98,7 @@ def _main(argv: Sequence[str] | None) -> int:
         if arguments.command == "config-check":
             told = ", ".join(str(file) for file in loaded.files) or "no file; defaults and environment"
             sys.stdout.write(f"The configuration is fine ({told}).\n")
+            _warn_of_directory(loaded)
             return _database(loaded, arguments) if arguments.connect else 0
         if arguments.command.startswith("db "):
             return _database(loaded, arguments)
@@ -113,6 +114,16 @@ def _main(argv: Sequence[str] | None) -> int:
         sys.stderr.write("".join(f"contenthubd: {fault}\n" for fault in faults))
         codes = {fault.exit_code for fault in faults if isinstance(fault, ContentHubError)}
         return codes.pop() if len(codes) == 1 else 1
+
+
+def _warn_of_directory(loaded: Loaded) -> None:
+    """It is no error of the file: the daemon may run as another user, or under other restrictions."""
+    from contenthubd.adapters.publishers.directory import unwritable  # imported late, as the daemon is
+
+    fault = unwritable(loaded.config.published_dir)
+    if fault:
+        text = f"Warning: this user cannot publish below {loaded.config.published_dir}: {fault.why} {fault.fix}"
+        sys.stderr.write(streams.visible(text) + "\n")
 
 
 def _told(fault: ContentHubError) -> str:

@@ -41,6 +41,11 @@ _FIXES: Final[Mapping[int, str]] = {
     errno.EDQUOT: "Raise the quota or remove files.",
     errno.EACCES: _NOT_OURS,
     errno.EPERM: _NOT_OURS,
+    errno.ESTALE: "Mount the network share again.",
+    errno.EIO: "Check that disk: the kernel log names the error (journalctl -k).",
+    errno.ELOOP: "Remove the loop of symbolic links, or set [publish] directory to another place.",
+    errno.ENAMETOOLONG: "Set [publish] directory to a shorter path.",
+    errno.EISDIR: _IN_THE_WAY,
     errno.ENOTDIR: _IN_THE_WAY,
     errno.EEXIST: _IN_THE_WAY,
     errno.ENOTEMPTY: _IN_THE_WAY,
@@ -68,6 +73,9 @@ class DirectoryPublisher:
         self._root = root.absolute()
         self._modes = Modes(file_mode)
         _sweep(self._root)
+        fault = unwritable(self._root)
+        if fault:
+            log.warning("publish_directory_not_writable", path=str(self._root), cause=fault.why, fix=fault.fix)
 
     async def publish(self, publication: Publication) -> Receipt:
         """Write the article's folder, or find it; ``remote_id`` is its name, ``location`` its file. PublishFailed."""
@@ -161,7 +169,11 @@ def _finish(file: IO[bytes], mode: int) -> None:
 
 
 def _sweep(root: Path) -> None:
-    for leftover in root.glob(f"*/{TEMPORARY}*"):
+    try:
+        leftovers = list(root.glob(f"*/{TEMPORARY}*"))
+    except OSError:
+        return  # a path that is too long, a stale network share: `unwritable` and each publication tell it
+    for leftover in leftovers:
         try:
             if not _in_use(leftover / INDEX):
                 shutil.rmtree(leftover)
@@ -181,6 +193,20 @@ def _in_use(index: Path) -> bool:
     return False
 
 
+def unwritable(root: Path) -> PublishFailed | None:
+    """Why this process cannot publish below ``root``, as far as it shows before the first article; None if it can."""
+    try:
+        nearest = next(folder for folder in (root, *root.parents) if folder.exists() or folder.is_symlink())
+        if not nearest.is_dir():
+            return _failure(OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest)), root)
+        if os.access(nearest, os.W_OK | os.X_OK):
+            return None
+        number = errno.EROFS if os.statvfs(nearest).f_flag & os.ST_RDONLY else errno.EACCES
+        return _failure(OSError(number, os.strerror(number), str(nearest)), root)
+    except OSError as error:
+        return _failure(error, root)
+
+
 def _failure(error: OSError, root: Path) -> PublishFailed:
     where = f" ({error.filename})" if error.filename else ""
     return PublishFailed(
@@ -192,7 +218,10 @@ def _failure(error: OSError, root: Path) -> PublishFailed:
 
 def _read_only(root: Path) -> str:
     """The unit may write below its state directory only (ProtectSystem=strict), which looks like a read-only disk."""
-    return (
-        f"If contenthubd runs as a systemd service, allow it: run `systemctl edit contenthubd`, write [Service] and "
-        f"ReadWritePaths={root} into it, then run `systemctl restart contenthubd`. Otherwise mount the disk writable."
+    allow = (
+        f"run `systemctl edit contenthubd`, write [Service] and ReadWritePaths={root} into it, "
+        "then run `systemctl restart contenthubd`."
     )
+    if "INVOCATION_ID" in os.environ:
+        return f"Allow the service to write there: {allow} If the disk itself is mounted read-only, mount it writable."
+    return f"If contenthubd runs as a systemd service, allow it: {allow} Otherwise mount the disk writable."
