@@ -7,12 +7,14 @@ the end. What lies at the path is touched only if it is a socket on which nobody
 """
 
 import asyncio
+import fcntl
 import grp
 import os
 import socket
 import stat
-from collections.abc import Callable
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +35,8 @@ MAX_BODY_BYTES: Final = 16 * 2**20
 MAX_LINE_BYTES: Final = 64 * 1024
 MAX_ADDRESS_BYTES: Final = 107
 BACKLOG: Final = 128
+LOCK_TRIES: Final = 100
+LOCK_PAUSE_SECONDS: Final = 0.05
 ACCEPT_TURNS: Final = 3
 """Turns of the event loop until a connection that was just accepted is known to the runner, which is to close it."""
 ACCEPTED_AT_ONCE: Final = 16
@@ -113,10 +117,32 @@ def bind(path: Path, group: str = "") -> socket.socket:
     """A listening socket at ``path`` with its final mode, owner and group. StateDirectoryError, InvalidConfig."""
     gid = _gid(group)
     try:
-        _clear(path)
-        return _bound(path, gid)
+        with _alone(path.parent):
+            _clear(path)
+            return _bound(path, gid)
     except OSError as error:
         raise _unusable(path, error, group) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of two daemons that find the same stale socket, the later one must find the socket of the earlier one."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for _ in range(LOCK_TRIES):
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(LOCK_PAUSE_SECONDS)
+        else:
+            raise StateDirectoryError(
+                f"The folder {folder} is locked by another program.",
+                why="Two daemons must not open a socket there at the same time.",
+                fix="Find the program with: fuser -v " + str(folder),
+            )
+        yield
+    finally:
+        os.close(handle)
 
 
 def _bound(path: Path, gid: int | None) -> socket.socket:

@@ -216,6 +216,7 @@ POST = b"POST /v1/accounts HTTP/1.1\r\nHost: localhost\r\n"
         (GET + POST + b'Content-Length: 15\r\n\r\n{"name": "tea"}' + GET, [200, 201, 200]),
         (b"", []),
         (GET[:20], [400]),
+        (b"GET /#fragment HTTP/1.1", [400]),
         (GET + GET[:20], [200]),
         (POST + b"Content-Length: 15\r\n\r\n{", [400]),
         (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", [400]),

@@ -8,6 +8,8 @@ import os
 import socket
 import stat
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from contenthubd.control.server import MAX_BODY_BYTES, ControlServer, bind
 from contenthubd.domain.errors import InvalidConfig, StateDirectoryError
 from tests.control.conftest import Door, served
 from tests.control.memory_application import MemoryApplication
+from tests.running import PATIENCE_SECONDS
 
 
 def mode_of(path: Path) -> int:
@@ -74,6 +77,29 @@ def test_a_stale_socket_is_replaced(folder: Path) -> None:
     with bind(path), socket.socket(socket.AF_UNIX) as caller:
         caller.connect(str(path))
     assert mode_of(path) == 0o660
+
+
+def test_of_daemons_that_find_one_stale_socket_at_once_one_gets_it(folder: Path) -> None:
+    path, together = folder / "control.sock", threading.Barrier(4)
+
+    def opened(_: int) -> socket.socket | str:
+        together.wait(PATIENCE_SECONDS)
+        try:
+            return bind(path)
+        except StateDirectoryError as refusal:
+            return refusal.what
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(25):
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(path))
+            found = list(pool.map(opened, range(4)))
+            [winner] = [one for one in found if isinstance(one, socket.socket)]
+            with winner, socket.socket(socket.AF_UNIX) as caller:
+                caller.connect(str(path))
+                winner.accept()[0].close()
+            assert found.count(f"Another daemon answers at {path}.") == 3
+            path.unlink()
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
