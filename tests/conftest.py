@@ -39,7 +39,7 @@ async def postgres() -> AsyncIterator[TestServer]:
     """One PostgreSQL server per run with a migrated template."""
     server = TestServer()
     await server.start()
-    await server.create_template(TEMPLATE, _migrated)
+    await server.create_template(TEMPLATE, _migrated, filled=("contenthubd_version", "installation"))
     yield server
     await server.stop()
 
@@ -51,7 +51,7 @@ async def database(postgres: TestServer) -> AsyncIterator[Database]:
     made = Database(url)
     yield made
     await made.close()
-    await postgres.drop(url)
+    await postgres.give_back(url, TEMPLATE)
 
 
 @pytest.fixture

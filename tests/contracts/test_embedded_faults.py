@@ -1,6 +1,7 @@
 """The private PostgreSQL on bad ground: each fault of the state directory or the programs has its own clear error."""
 
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from contenthubd.adapters.postgres.embedded import EmbeddedPostgres, find_postgr
 from contenthubd.domain.errors import StateDirectoryError, Unavailable
 from tests.postgres_probe import can, names_in, owner, private_mounts, public_folder, script, sql, told_by
 
+NOBODY = pwd.getpwnam("nobody")
 CAN_MOUNT = can(*private_mounts(), sys.executable, "-c", "import asyncpg")
 
 
@@ -92,6 +94,8 @@ async def test_a_cluster_of_another_major_version_is_not_touched(state: Path) ->
     data_dir = state / "data"
     data_dir.mkdir(mode=0o700)
     (data_dir / "PG_VERSION").write_text("13\n", encoding="ascii")
+    if os.geteuid() == 0 and not can("unshare", "--user", "true"):
+        os.chown(data_dir, NOBODY.pw_uid, NOBODY.pw_gid)  # where the cluster of another version would be nobody's too
     error = await refusal(data_dir)
     assert "is of PostgreSQL 13, but PostgreSQL 18 is installed" in error.what
     assert "Install PostgreSQL 13" in error.fix

@@ -104,10 +104,12 @@ class EmbeddedPostgres:
 
     async def _start(self) -> None:
         bin_dir = await asyncio.to_thread(find_postgres_bin, self._explicit_bin_dir)
-        identity, major = await self._choose_identity(bin_dir)
+        with cluster.told(f"The data directory {self._data_dir} cannot be read."):
+            identities = candidates(self._data_dir)
+        stored = cluster.stored_major(self._data_dir)  # before: nobody is told to give away a folder of other things
+        identity, major = await self._choose_identity(identities, bin_dir)
         if major < OLDEST_MAJOR:
             raise faults.too_old(bin_dir, major)
-        stored = cluster.stored_major(self._data_dir)
         if stored is None:
             await self._create_cluster(bin_dir, identity, major)
         elif stored != str(major):
@@ -118,10 +120,8 @@ class EmbeddedPostgres:
         await self._create_database()
         log.info("postgres_started", pid=self.pid, data_dir=str(self._data_dir), major=major)
 
-    async def _choose_identity(self, bin_dir: Path) -> tuple[Identity, int]:
+    async def _choose_identity(self, identities: list[Identity], bin_dir: Path) -> tuple[Identity, int]:
         """The first identity that can really run PostgreSQL there, and PostgreSQL's major version."""
-        with cluster.told(f"The data directory {self._data_dir} cannot be read."):
-            identities = candidates(self._data_dir)
         code, output = 0, ""
         for identity in identities:
             code, output = await programs.run(identity, programs.version(bin_dir), self._data_dir.parent)
