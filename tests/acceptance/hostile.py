@@ -11,12 +11,13 @@ from tests.running import RunningDaemon
 ANSWER = """
 good() {
   printf '%s\\n\\n✅ 执行成功\\n────────────────────────────────────────\\n' "${1#--requirements=}"
-  printf '任务ID: 00000000-0000-4000-8000-000000000000\\n状态: 已完成\\n'
+  read -r id </proc/sys/kernel/random/uuid
+  printf '任务ID: %s\\n状态: 已完成\\n' "$id"
 }
 """
 ARTICLE = """
   rule=────────────────────────────────────────
-  printf '\\n📄 任务结果\\n%s\\n任务ID: 00000000-0000-4000-8000-000000000000\\n状态: ✅ 已完成\\n' $rule
+  printf '\\n📄 任务结果\\n%s\\n任务ID: %s\\n状态: ✅ 已完成\\n' $rule "${2#--task-id=}"
   printf '%s\\n\\n📋 生成结果\\n%s\\n1. ARTICLE\\n%s\\n内容:\\n# An article\\n\\nShort.\\n\\n字数: 21\\n%s\\n' \\
     $rule $rule $rule $rule
 """
