@@ -89,6 +89,7 @@ CREATE TABLE task (
 );
 CREATE UNIQUE INDEX task_idempotency ON task (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX task_waiting ON task (priority, turn, sequence) WHERE state = 'pending';
+CREATE INDEX task_waiting_by_mode ON task (mode, priority, turn, sequence) WHERE state = 'pending';
 CREATE INDEX task_account_turn ON task (account_id, priority, turn) WHERE state = 'pending';
 CREATE INDEX task_retrying ON task (run_at) WHERE state = 'retrying';
 CREATE INDEX task_active ON task (state) WHERE state IN ('submitting', 'submitted', 'running');

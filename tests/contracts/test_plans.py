@@ -181,7 +181,7 @@ WRITES: Final[Mapping[str, tuple[int, Ask]]] = {
 }  # fmt: skip
 READS: Final[Mapping[str, tuple[int, Ask]]] = {
     "refill": (1200, lambda past: past.tasks.waiting(1001, list(BOTH))),
-    "refill of a rare mode": (200 + WAITING, lambda past: past.tasks.waiting(1001, [Mode.SYNC])),
+    "refill of a rare mode": (50, lambda past: past.tasks.waiting(1001, [Mode.SYNC])),
     "get": (20, lambda past: past.tasks.get(past.middle)),
     "in flight": (200, lambda past: past.flights.in_flight("main")),
     "expired": (

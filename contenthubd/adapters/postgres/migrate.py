@@ -21,7 +21,7 @@ from contenthubd.adapters.postgres.copying import fix_settings
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.errors import DatabaseRefused
 
-NEWEST: Final = "0006"
+NEWEST: Final = "0007"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 VERSION_TABLE: Final = "contenthubd_version"
 OLD_VERSION_TABLE: Final = "alembic_version"

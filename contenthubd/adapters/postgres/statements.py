@@ -76,9 +76,12 @@ BATCH_OF_KEY: Final = text(f"""
     WHERE batch.account_id = :account AND batch.idempotency_key = :key ORDER BY task.sequence
 """)  # noqa: S608 - only our own column list is put in
 
+# Each mode is read by itself: the first of a mode in which few wait may stand behind the whole backlog of the other.
 WAITING: Final = text("""
-    SELECT id, priority, turn, sequence FROM task WHERE state = 'pending' AND mode = ANY(CAST(:modes AS text[]))
-    ORDER BY priority, turn, sequence LIMIT :limit
+    SELECT first.* FROM unnest(CAST(:modes AS text[])) AS wanted (mode) CROSS JOIN LATERAL (
+        SELECT id, priority, turn, sequence FROM task WHERE state = 'pending' AND task.mode = wanted.mode
+        ORDER BY priority, turn, sequence LIMIT :limit
+    ) AS first ORDER BY priority, turn, sequence LIMIT :limit
 """)
 
 # Open attempts are counted and added to by one statement without a lock: an instance belongs to one daemon (see the
