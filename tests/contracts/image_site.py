@@ -36,7 +36,7 @@ PACKED = {
     "broken": ("gzip", gzip.compress(PNG)[:20] + bytes(30)),
     "cut": ("gzip", gzip.compress(PNG)[:-12]),
     "lies": ("gzip", PNG),
-    "br": ("br", PNG),
+    "br": ("br", b"\x8b\x01\x80" + PNG),
 }
 
 

@@ -239,7 +239,7 @@ async def test_fetching_before_the_start_is_a_mistake_of_the_caller(root: Path, 
         await source.fetch(site.url("/image/png"), CONTENT, 1)
 
 
-@pytest.mark.parametrize("how", ["gzip", "x-gzip", "deflate", "headless", "identity"])
+@pytest.mark.parametrize("how", ["gzip", "x-gzip", "deflate", "headless", "identity", "lies"])
 async def test_an_image_that_was_packed_unasked_is_unpacked(
     images: HttpImages, site: Site, root: Path, how: str
 ) -> None:
@@ -252,7 +252,6 @@ async def test_an_image_that_was_packed_unasked_is_unpacked(
     ("how", "words"),
     [
         ("broken", "it is damaged"),
-        ("lies", "it is damaged"),
         ("cut", "its end is missing"),
         ("br", "was not asked for"),
     ],

@@ -35,6 +35,8 @@ from contenthubd.domain.errors import FetchFailed, StateDirectoryError
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PACKED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+_UNPACKED: Final = frozenset({"", "identity", "none", "binary"})
+_GZIP: Final = b"\x1f\x8b"
 _ANY_HEADER: Final = zlib.MAX_WBITS | 32
 _NO_HEADER: Final = -zlib.MAX_WBITS
 CHUNK_BYTES: Final = 1 << 16
@@ -234,26 +236,52 @@ def decode_data_url(url: str, max_bytes: int) -> bytes:
 async def unpacked(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
     """The chunks without their Content-Encoding, which some servers apply unasked. FetchFailed.
 
-    Each piece is at most ``CHUNK_BYTES`` long, so that a small answer that unpacks to gigabytes is stopped by its size.
+    What begins as an image is not packed, whatever the header says. Each piece is at most ``CHUNK_BYTES`` long, so that
+    a small answer that unpacks to gigabytes is stopped by its size.
     """
-    if encoding in ("", "identity"):
-        async for chunk in chunks:
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= HEAD_BYTES:
+            break
+    names = [name for part in encoding.split(",") if (name := part.strip()) not in _UNPACKED]
+    whole = _joined(head, chunks)
+    if not names or any(kind.head.match(head) for kind in KINDS):
+        async for chunk in whole:
             yield chunk
         return
-    if encoding not in _PACKED:
+    if names[1:] or names[0] not in _PACKED:
         raise FetchFailed(f"The image's server answered in the encoding {encoding[:40]!r}, which was not asked for.")
-    unpacker, first = zlib.decompressobj(_ANY_HEADER), True
+    async for chunk in _inflated(whole, raw_allowed=names[0] == "deflate"):
+        yield chunk
+
+
+async def _joined(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
     async for chunk in chunks:
-        rest = chunk
+        yield chunk
+
+
+async def _inflated(chunks: AsyncIterator[bytes], *, raw_allowed: bool) -> AsyncIterator[bytes]:
+    """All members of a gzip stream, or one of zlib; ``raw_allowed`` where some servers leave the header out."""
+    unpacker, rest = zlib.decompressobj(_ANY_HEADER), b""
+    async for chunk in chunks:
+        rest += chunk
         while rest:
+            if unpacker.eof:
+                if len(rest) < len(_GZIP):
+                    break  # the next chunk tells
+                if not rest.startswith(_GZIP):
+                    return  # bytes behind the end are nobody's
+                unpacker = zlib.decompressobj(_ANY_HEADER)
             try:
                 piece = unpacker.decompress(rest, CHUNK_BYTES)
             except zlib.error as fault:
-                if not first or encoding != "deflate":
+                if not raw_allowed:
                     raise FetchFailed("The image could not be unpacked: it is damaged.") from fault
-                unpacker, first = zlib.decompressobj(_NO_HEADER), False  # some servers leave the header out
+                unpacker, raw_allowed = zlib.decompressobj(_NO_HEADER), False
                 continue
-            first, rest = False, unpacker.unconsumed_tail
+            raw_allowed, rest = False, unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
             yield piece
     if not unpacker.eof:
         raise FetchFailed("The image could not be unpacked: its end is missing.")
