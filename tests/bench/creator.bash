@@ -1,11 +1,12 @@
 #!/bin/bash
 # creator.c for machines without a compiler; only builtins, so that it stays one process.
 rule=────────────────────────────────────────
-id=00000000-0000-4000-8000-000000000000
+read -r id </proc/sys/kernel/random/uuid # of two tasks with one id the daemon takes the later for lost
 now=$EPOCHREALTIME
 for word in "${@:2}"; do
   case $word in
     --topic=*) topic=${word#*=} ;;
+    --task-id=*) id=${word#*=} ;;
     --requirements=*) requirements=${word#*=} ;;
   esac
 done
