@@ -162,5 +162,12 @@ _TOLD: Final[tuple[tuple[type[BaseException], Told], ...]] = (
 )
 """By kind, the most special first; a kind may find that its case is an ordinary absence."""
 
-CONNECT_FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, asyncio.TimeoutError)
+CONNECT_FAULTS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server ended the connection while the driver was setting it up
+    OSError,
+    TimeoutError,
+    asyncio.TimeoutError,
+)
 """All that an attempt to connect may raise."""
