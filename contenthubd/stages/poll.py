@@ -9,7 +9,7 @@ asked for after the deadline may time it out. While the creator cannot be asked,
 article, nothing is judged for ``abandon`` beyond the deadline; then the attempt ends as ``creator_unavailable``.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -130,12 +130,15 @@ class Poll:
             self._looks.last, self._rows = None, {}
         self._looks.keep(set(map(_key, flights)))
         for flight in flights:
-            await self._contained(flight, partial(self._keep_time, flight))
+            # Counted by itself: a deadline that can be kept says nothing of an answer that cannot be read.
+            await self._contained(flight, partial(self._keep_time, flight), ("time", *_key(flight)))
         return self._delay(waiting) if waiting else IDLE
 
-    async def _contained(self, flight: Flight, work: Callable[[], Awaitable[object]]) -> None:
+    async def _contained(
+        self, flight: Flight, work: Callable[[], Awaitable[object]], item: Hashable | None = None
+    ) -> None:
         """One attempt's trouble is its own: its neighbours are looked at all the same."""
-        fault = await self._contain(_key(flight), work)
+        fault = await self._contain(item or _key(flight), work)
         if fault is not None:
             await self._contain(("end", *_key(flight)), partial(self._failed, flight, internal_error(fault)))
 
