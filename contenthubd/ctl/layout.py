@@ -22,7 +22,7 @@ _FIRST_WIDE = "\u2e80"
 _NOT_FIRST = frozenset(
     "\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff01\uff1f\uff09\u3011\u300b\u300d\u300f\u3009\u3015\u2026\u2014,.:;!?)]}%"
 )
-_COMMAND = re.compile(r"(?:contenthubctl|systemctl|sudo)(?: (?!&&)[^\s;]+)+")
+_COMMAND = re.compile(r"`?(?:contenthubctl|systemctl|sudo)(?: (?!&&)[^\s;]+)+")
 _TEXTS = frozenset({"TOPIC", "TITLE", "WHY", "RESULT", "LOCATION", "VALUE", "ORIGIN"})
 _FIRST_TO_GO = ("BATCH", "MODE", "PRIORITY", "TRIES", "SLOTS", "ORIGIN", "LOCATION", "CHARS")
 
@@ -108,7 +108,7 @@ def _words(line: str, room: int) -> Iterable[tuple[str, str]]:
         if width(command[0]) > room:
             continue
         yield from _single_words(line[start : command.start()])
-        yield " ", command[0]
+        yield " " if line[: command.start()].endswith(" ") else "", command[0]
         start = command.end()
     yield from _single_words(line[start:])
 

@@ -239,3 +239,9 @@ def test_topics_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> No
     Output("table", quiet=False, headers=True, color="auto").one({}, lambda: [("topic", "a\x1b[2Jb")], "x")
     assert capsys.readouterr().out == "topic  a␛[2Jb\n"
     assert output.short(None) == ""
+
+
+@pytest.mark.parametrize("room", [50, 60, 80, 200])
+def test_a_command_that_is_quoted_keeps_its_quotes(room: int) -> None:
+    text = "Start it with `contenthubd` (or `systemctl start contenthubd`); if it listens elsewhere, give (`sudo ls`)."
+    assert " ".join(wrap(text, room)) == text
