@@ -8,6 +8,7 @@ from aiohttp import web
 from contenthubd.control import routes_schedules, wire
 from contenthubd.control.door_health import with_door
 from contenthubd.control.messages import CONNECTIONS, asking, body, optional_body, path_name, query, reply
+from contenthubd.control.pages import one_more, page
 from contenthubd.control.peer import Peer
 from contenthubd.control.wire_queue import QueueStatus
 
@@ -123,8 +124,8 @@ async def submit(request: web.Request) -> web.Response:
 async def list_tasks(request: web.Request) -> web.Response:
     """GET /v1/tasks."""
     wanted = query(request, wire.TaskFilter)
-    tasks = await _app(request).tasks.tasks(wanted)
-    return reply(wire.TaskPage(tasks=tasks, next=tasks[-1].id if len(tasks) == wanted.limit else None))
+    tasks, last = page(await _app(request).tasks.tasks(one_more(wanted, wanted.limit)), wanted.limit)
+    return reply(wire.TaskPage(tasks=tasks, next=last.id if last else None))
 
 
 async def show_task(request: web.Request) -> web.Response:
@@ -158,8 +159,8 @@ async def stats(request: web.Request) -> web.Response:
 async def list_contents(request: web.Request) -> web.Response:
     """GET /v1/contents."""
     wanted = query(request, wire.ContentFilter)
-    contents = await _app(request).contents.contents(wanted)
-    return reply(wire.ContentPage(contents=contents, next=contents[-1].id if len(contents) == wanted.limit else None))
+    contents, last = page(await _app(request).contents.contents(one_more(wanted, wanted.limit)), wanted.limit)
+    return reply(wire.ContentPage(contents=contents, next=last.id if last else None))
 
 
 async def show_content(request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from contenthubd.control import wire, wire_schedules
 from contenthubd.control.messages import asking, body, path_name, query, reply
+from contenthubd.control.pages import one_more, page
 from contenthubd.control.peer import Peer
 
 
@@ -85,8 +86,9 @@ async def run(request: web.Request) -> web.Response:
 async def firings(request: web.Request) -> web.Response:
     """GET /v1/schedules/{name}/firings."""
     wanted = query(request, wire_schedules.FiringFilter)
-    found = await _desk(request).firings(_name(request), wanted)
-    return reply(wire_schedules.FiringPage(firings=found, next=found[-1].id if len(found) == wanted.limit else None))
+    found = await _desk(request).firings(_name(request), one_more(wanted, wanted.limit))
+    firings, last = page(found, wanted.limit)
+    return reply(wire_schedules.FiringPage(firings=firings, next=last.id if last else None))
 
 
 async def preview(request: web.Request) -> web.Response:

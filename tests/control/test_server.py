@@ -349,3 +349,13 @@ async def test_a_reason_has_a_limit_too(door: Door) -> None:
     for verb in ("approve", "reject"):
         status, _, told = await door.request("POST", f"/v1/contents/abcd1234/{verb}", body)
         assert (status, told["detail"]) == (422, "reason: The maximum is 1,000 characters.")
+
+
+@pytest.mark.parametrize(("count", "following"), [(1, False), (2, False), (3, True)])
+async def test_the_last_page_says_that_it_is_the_last(door: Door, count: int, following: bool) -> None:
+    for _ in range(count):
+        await door.submitted()
+    _, _, page = await door.request("GET", "/v1/tasks?limit=2")
+    assert (page["next"] is not None, len(page["tasks"])) == (following, min(count, 2))
+    told = await door.ctl("task", "list", "--limit", "2")
+    assert ("There are more" in told.err) is following
