@@ -44,11 +44,15 @@ class Proxy:
         return [head[0] for head in self.asked]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-        self.asked.append(head)
-        writer.write(self.answer)
-        await writer.drain()
-        writer.close()
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+            self.asked.append(head)
+            writer.write(self.answer)
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # who asked went away
+        finally:
+            writer.close()
 
 
 @asynccontextmanager

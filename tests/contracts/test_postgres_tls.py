@@ -36,16 +36,21 @@ class Gate:
     plain: int = 0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._served(reader, writer)
+        except (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError):
+            pass  # the other side does not trust us, or hung up
+        finally:
+            writer.close()
+
+    async def _served(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.readexactly(len(SSL_REQUEST))
         if first == SSL_REQUEST:
             writer.write(b"S" if self.context else b"N")
             await writer.drain()
             first = b""
             if self.context:
-                try:
-                    await writer.start_tls(self.context)
-                except (ssl.SSLError, ConnectionError):  # the other side does not trust us
-                    return
+                await writer.start_tls(self.context)
                 self.encrypted += 1
         self.plain += not self.encrypted
         there, back = await asyncio.open_unix_connection(self.socket)

@@ -49,7 +49,7 @@ class Article:
     @property
     def content_id(self) -> str:
         """As its front matter says."""
-        found = re.search(r"^content_id: (\S+)$", self.text, re.MULTILINE)
+        found = re.search(r"^content_id: \"(\S+)\"$", self.text, re.MULTILINE)
         assert found is not None, f"{self.folder} has no content_id"
         return found.group(1)
 
