@@ -104,7 +104,8 @@ def by_hugo(folder: Path) -> list[Fields]:
     single = '{{ dict "title" .Title "params" .Params "year" .Date.Year | jsonify }}'
     (site / "layouts" / "_default" / "single.html").write_text(single)
     shutil.copytree(folder, site / "content")
-    answer([needed("hugo"), "--quiet", "--destination", "out", "--buildFuture"], site)
+    switches = ["--quiet", "--cacheDir", str(site / "cache"), "--destination", "out", "--buildFuture"]
+    answer([needed("hugo"), *switches], site)
     found = []
     for number in range(len(VALUES)):
         told = json.loads((site / "out" / f"{number:04}" / "index.html").read_text(encoding="utf-8"))
