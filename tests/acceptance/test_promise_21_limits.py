@@ -97,6 +97,7 @@ async def test_a_second_daemon_leaves_the_first_alone(state_dir: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root; the read-only disk below proves it")
 async def test_a_state_directory_without_permission(state_dir: Path) -> None:
     daemon = daemon_on(state_dir, GOOD)
+    daemon.prepared = False  # nothing can be copied there
     daemon.write_config()
     state_dir.chmod(0o500)
     daemon.write_config = lambda: state_dir / "config.toml"  # type: ignore[method-assign] # it cannot be written any more

@@ -200,7 +200,8 @@ def clean_env() -> dict[str, str]:
     """The environment without a person's settings for npm and node, with the light compiler switch."""
     kept = {f"npm_config_{key.replace('-', '_')}" for key in NETWORK}
     env = {name: value for name, value in with_network(os.environ).items() if keeps(name, kept)}
-    return env | {"CFLAGS": LIGHT, "CXXFLAGS": LIGHT}
+    home = str(cache_folder())  # npm makes the home folder it is told, whichever it is
+    return env | {"CFLAGS": LIGHT, "CXXFLAGS": LIGHT, "HOME": home}
 
 
 def keeps(name: str, kept: set[str]) -> bool:

@@ -6,6 +6,7 @@ output has no colour, which Redis). REDIS_URL is given only to what needs it: wi
 sync mode fails after 30 seconds.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def read_keys(settings: CreatorSettings) -> Keys:
     faults: list[str] = []
     folder = settings.environ.get("CREDENTIALS_DIRECTORY")
     credential = Path(folder) / CREDENTIAL if folder else None
-    for path in (credential if credential and credential.exists() else None, settings.env_file):
+    # os.path, not Path.exists, which raises where a folder on the way may not be entered
+    for path in (credential if credential and os.path.exists(credential) else None, settings.env_file):
         if path is None:
             continue
         try:
