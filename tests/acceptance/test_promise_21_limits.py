@@ -102,7 +102,7 @@ async def test_a_state_directory_without_permission(state_dir: Path) -> None:
     state_dir.chmod(0o500)
     daemon.write_config = lambda: state_dir / "config.toml"  # type: ignore[method-assign] # it cannot be written any more
     try:
-        told = await refused_to_start(daemon, 1)
+        told = await refused_to_start(daemon, 4)
     finally:
         state_dir.chmod(0o700)
     assert "Permission denied" in told
