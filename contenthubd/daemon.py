@@ -259,6 +259,7 @@ class Daemon:
             url,
             command_timeout=settings.command_timeout_seconds,
             pool_size=settings.pool_size,
+            uptime=self._clock.uptime,
         )
         try:
             if await self._answered(lambda: _admitted(database)):

@@ -9,13 +9,14 @@ import msgspec
 from sqlalchemy import text
 
 from contenthubd import __version__
+from contenthubd.adapters.postgres.absence import AGAIN
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.assembly.house import Assembly
 from contenthubd.control import wire
 from contenthubd.control.wire_queue import QueueStatus
 from contenthubd.desk.shapes import shown
-from contenthubd.domain.errors import DatabaseUnavailable
+from contenthubd.domain.errors import ContentHubError, DatabaseUnavailable
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.stage import Stage
 from contenthubd.runtime.loop import Loop
@@ -50,10 +51,12 @@ class Health:
     async def report(self) -> wire.Health:
         """The state of every part, with what to do about each fault."""
         unreachable = await self._database_fault()
+        conditions = [unreachable or self._database.condition(), *(loop.last_fault for loop in self._loops.values())]
+        database = next((fault for fault in conditions if isinstance(fault, DatabaseUnavailable)), None)
         queue = await self.queue()
         kind = "embedded" if self._embedded else "server"
         return wire.Health(
-            status="degraded" if (faults := list(self._faults(unreachable, queue))) else "ok",
+            status="degraded" if (faults := list(self._faults(database, queue))) else "ok",
             version=__version__,
             uptime_seconds=round((self._clock.uptime() - self._began).total_seconds(), 1),
             database={
@@ -73,10 +76,9 @@ class Health:
             faults=faults,
         )
 
-    def _faults(self, unreachable: str, queue: QueueStatus) -> Iterator[wire.HealthFault]:
-        if unreachable:
-            hint = "Work resumes automatically when PostgreSQL is back."
-            yield wire.HealthFault(part="database", what=unreachable, hint=hint)
+    def _faults(self, database: DatabaseUnavailable | None, queue: QueueStatus) -> Iterator[wire.HealthFault]:
+        if database is not None:
+            yield wire.HealthFault(part="database", what=f"{database.what} {database.why}".strip(), hint=database.fix)
         sick = self._parts.base.pause.sick
         if sick is not None:
             yield wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint)
@@ -88,7 +90,7 @@ class Health:
             hint = "No task is lost: tasks are in PostgreSQL. Check [queue] redis_url; reconnection is automatic."
             yield wire.HealthFault(part="queue", what=what, hint=hint)
         for loop in self._loops.values():
-            if loop.failures and not unreachable:
+            if loop.failures and not isinstance(loop.last_fault, DatabaseUnavailable):
                 yield wire.HealthFault(part=loop.name, what=loop.last_error, hint="Look at the daemon's log.")
 
     async def queue(self) -> QueueStatus:
@@ -97,14 +99,24 @@ class Health:
         use = self._parts.base.queues.watch.in_use()
         return QueueStatus(kind=use.kind, since=shown(use.since), why=use.why, degraded=use.degraded, waiting=waiting)
 
-    async def _database_fault(self) -> str:
+    async def _database_fault(self) -> DatabaseUnavailable | None:
+        """Why PostgreSQL does not answer; a private one that could not be started says it better than a socket."""
+        if self._embedded is not None and self._embedded.fault is not None:
+            return _not_started(self._embedded.fault)
         with anyio.move_on_after(PATIENCE_SECONDS):
             try:
                 await self._database.rows(_PING)
             except DatabaseUnavailable as fault:
-                return str(fault)
-            return ""
-        return f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} second."
+                return fault
+            return None
+        return DatabaseUnavailable(f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} second.", fix=AGAIN)
+
+
+def _not_started(fault: Exception) -> DatabaseUnavailable:
+    if isinstance(fault, ContentHubError):
+        fix = f"{fault.fix} While contenthubd runs, it starts PostgreSQL again automatically."
+        return DatabaseUnavailable(fault.what, why=fault.why, fix=fix)
+    return DatabaseUnavailable("PostgreSQL could not be started.", why=f"{fault}.", fix=AGAIN)
 
 
 def _crowded(crowd: Crowd, total: int) -> wire.HealthFault:

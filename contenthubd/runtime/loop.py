@@ -30,6 +30,7 @@ class Loop:
         self.name = name
         self.failures = 0
         self.last_error = ""
+        self.last_fault: Exception | None = None
         self.ticked_at: datetime | None = None
         self._tick = tick
         self._clock = clock
@@ -56,7 +57,7 @@ class Loop:
             return self._failed(fault)
         if self.failures:
             log.info("stage_recovered", stage=self.name, failures=self.failures)
-        self.failures, self.last_error, self.ticked_at = 0, "", self._clock.now()
+        self.failures, self.last_error, self.last_fault, self.ticked_at = 0, "", None, self._clock.now()
         self._told.clear()
         return delay
 
@@ -67,6 +68,6 @@ class Loop:
             self._told.add(told)
             expected = isinstance(fault, Unavailable)
             log.warning("stage_failed", stage=self.name, error=told, exc_info=None if expected else fault)
-        self.last_error = told
+        self.last_error, self.last_fault = told, fault
         doubled: timedelta = FIRST_PAUSE * (1 << min(self.failures - 1, 10))
         return min(doubled, LONGEST_PAUSE)

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
+from contenthubd.adapters.postgres.absence import AGAIN, PRIMARY
 from contenthubd.adapters.postgres.address import Address
 from contenthubd.adapters.postgres.binaries import OLDEST_MAJOR
 from contenthubd.adapters.postgres.engine import Database
@@ -17,7 +18,7 @@ from contenthubd.adapters.postgres.migrate import (
     tables,
     tables_of,
 )
-from contenthubd.adapters.postgres.refusals import AGAIN, create_database, quoted
+from contenthubd.adapters.postgres.refusals import create_database, quoted
 from contenthubd.domain.errors import DatabaseRefused, DatabaseUnavailable
 
 ENCODING: Final = "UTF8"
@@ -82,8 +83,9 @@ def _server_faults(server: Any, address: Address) -> list[DatabaseUnavailable]:
             )
         )
     if server.standby:
-        why = "It is a standby, which can only be read."
-        faults.append(DatabaseUnavailable(f"PostgreSQL at {address.place} cannot be written to.", why=why, fix=AGAIN))
+        what, why = f"PostgreSQL at {address.place} accepts no writes.", "It is a standby."
+        fix = f"{PRIMARY} Work starts automatically when it is promoted."
+        faults.append(DatabaseUnavailable(what, why=why, fix=fix))
     elif server.read_only:
         faults.append(_read_only(server, address))
     return faults

@@ -63,6 +63,8 @@ class EmbeddedPostgres:
         self._lock: int | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._socket_dir = self._data_dir
+        self.fault: Exception | None = None
+        """Why it could not be started again the last time, until it could."""
 
     @property
     def pid(self) -> int | None:

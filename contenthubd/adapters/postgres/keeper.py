@@ -48,6 +48,8 @@ async def _restarted(embedded: EmbeddedPostgres, told: str) -> str:
     except (ContentHubError, OSError) as fault:
         if str(fault) != told:
             log.error("database_not_started", error=str(fault))
+        embedded.fault = fault
         return str(fault)
+    embedded.fault = None
     log.info("database_restarted")
     return ""

@@ -7,10 +7,10 @@ from typing import Final
 
 import asyncpg
 
+from contenthubd.adapters.postgres.absence import said, unavailable
 from contenthubd.adapters.postgres.address import Address
 from contenthubd.domain.errors import DatabaseRefused, DatabaseUnavailable
 
-AGAIN: Final = "Work resumes automatically when it is back."
 _POOLER_PARAMETER: Final = "unsupported startup parameter"
 _POOLER_NO_DATABASE: Final = ("no such database", "no such user", "auth failed", "authentication failed")
 
@@ -21,24 +21,17 @@ def cannot_connect(fault: BaseException, address: Address) -> DatabaseUnavailabl
     parts = refused(fault, address) if refused is not None else None
     if parts is not None:
         what, fix = parts
-        return DatabaseRefused(what, why=said(fault), fix=fix)
-    return DatabaseUnavailable("PostgreSQL does not answer.", why=f"At {address.place}: {said(fault)}.", fix=AGAIN)
+        return DatabaseRefused(what, why=f"It said: {said(fault)}.", fix=fix)
+    return unavailable(fault, address)
 
 
 def denied(fault: BaseException) -> DatabaseRefused:
     """A right that the user of database.url does not have, or no longer."""
     return DatabaseRefused(
         "The user of database.url lacks a right in the database.",
-        why=said(fault),
+        why=f"PostgreSQL said: {said(fault)}.",
         fix="contenthubctl config check --connect names the GRANT.",
     )
-
-
-def said(fault: BaseException) -> str:
-    """The first line of what was said, with its kind."""
-    text = str(fault).strip()
-    first = text.splitlines()[0] if text else "no answer in time"
-    return f"{type(fault).__name__}: {first}"
 
 
 Told = Callable[[BaseException, Address], tuple[str, str] | None]
@@ -63,6 +56,12 @@ def _authorization(fault: BaseException, address: Address) -> tuple[str, str] | 
         return (
             f"The user {address.user!r} may not log in to PostgreSQL at {address.place}.",
             f"Allow it: ALTER ROLE {quoted(address.user)} LOGIN;",
+        )
+    if "Peer authentication failed" in text or "Ident authentication failed" in text:
+        return (
+            f"PostgreSQL at {address.place} permits the user {address.user!r} only to the account of that name.",
+            f"Run contenthubd as the account {address.user!r}, map its account to that user in pg_ident.conf, or name "
+            "a host and a password in database.url.",
         )
     return (
         f"PostgreSQL at {address.place} refuses a connection of the user {address.user!r} from this machine.",
