@@ -45,7 +45,7 @@ async def administrator(url: str) -> AsyncIterator[Admin]:
 
 async def hang_up(admin: Admin) -> None:
     """End every connection of the daemon, so that the next ones get what was set for its user."""
-    await admin.execute(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{ROLE}'")
+    await admin.execute(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{ROLE}'")  # noqa: S608 - a name of ours
 
 
 @asynccontextmanager
@@ -98,17 +98,16 @@ async def no_connection_left(admin: Admin) -> AsyncIterator[None]:
 @asynccontextmanager
 async def locked_tables(admin: Admin) -> AsyncIterator[None]:
     """Somebody holds a lock for longer than the role may wait."""
-    async with set_for_role(admin, "lock_timeout = '20ms'"):
-        async with admin.transaction():
-            await admin.execute("LOCK TABLE task IN EXCLUSIVE MODE")
-            yield
+    async with set_for_role(admin, "lock_timeout = '20ms'"), admin.transaction():
+        await admin.execute("LOCK TABLE task IN EXCLUSIVE MODE")
+        yield
 
 
 @asynccontextmanager
 async def full_disk(admin: Admin, small: Path) -> AsyncIterator[None]:
     """A file takes all the room of the small file system."""
     with pytest.raises(asyncpg.DiskFullError):
-        await admin.execute(f"COPY (SELECT repeat('x', 10000) FROM generate_series(1, 20000)) TO '{small}/ballast'")
+        await admin.execute(f"COPY (SELECT repeat('x', 10000) FROM generate_series(1, 20000)) TO '{small}/ballast'")  # noqa: S608 - a path of ours
     yield
     await admin.execute(f"COPY (SELECT '') TO '{small}/ballast'")
 

@@ -87,24 +87,17 @@ _KINDS: Final = (
         f"If it is a standby: {PRIMARY} If its disk is nearly full: free space there. "
         f"If default_transaction_read_only is on: set it to off. {_RESUMES}",
     ),
-    *(
-        _Kind(
-            faults,
-            "PostgreSQL at {place} " + what,
-            'Raise the limit: ALTER ROLE "{user}" SET ' + setting + f" = 0; {_RESUMES}",
-            words=words,
-        )
-        for faults, what, setting, words in (
-            ((asyncpg.QueryCanceledError,), "canceled a statement.", "statement_timeout", "statement timeout"),
-            ((asyncpg.LockNotAvailableError,), "stopped waiting for a lock.", "lock_timeout", "lock timeout"),
-            (
-                (asyncpg.IdleInTransactionSessionTimeoutError,),
-                "ended a transaction.",
-                "idle_in_transaction_session_timeout",
-                "",
-            ),
-            ((asyncpg.TransactionTimeoutError,), "ended a transaction.", "transaction_timeout", ""),
-        )
+    _Kind(
+        (asyncpg.QueryCanceledError,),
+        "PostgreSQL at {place} canceled a statement.",
+        'Raise the limit: ALTER ROLE "{user}" SET statement_timeout = 0; ' + _RESUMES,
+        words="statement timeout",
+    ),
+    _Kind(
+        (asyncpg.LockNotAvailableError,),
+        "PostgreSQL at {place} stopped waiting for a lock.",
+        'Raise the limit: ALTER ROLE "{user}" SET lock_timeout = 0; ' + _RESUMES,
+        words="lock timeout",
     ),
     _Kind(
         (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError),

@@ -22,12 +22,15 @@ from contenthubd.adapters.postgres.refusals import create_database, quoted
 from contenthubd.domain.errors import DatabaseRefused, DatabaseUnavailable
 
 ENCODING: Final = "UTF8"
+ISOLATION: Final = "read committed"
 _SERVER: Final = text("""
     SELECT CAST(current_setting('server_version_num') AS integer) / 10000 AS major,
            current_setting('server_version') AS version, current_setting('server_encoding') AS encoding,
            current_schema() AS schema, current_setting('search_path') AS search_path,
            pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only,
            (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only') AS read_only_by,
+           current_setting('default_transaction_isolation') AS isolation,
+           (SELECT source FROM pg_settings WHERE name = 'default_transaction_isolation') AS isolation_by,
            coalesce(has_schema_privilege(to_regnamespace(quote_ident(current_schema())), 'CREATE'), false)
                AS may_create,
            (SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -88,22 +91,42 @@ def _server_faults(server: Any, address: Address) -> list[DatabaseUnavailable]:
         faults.append(DatabaseUnavailable(what, why=why, fix=fix))
     elif server.read_only:
         faults.append(_read_only(server, address))
+    if server.isolation != ISOLATION:
+        faults.append(_isolated(server, address))
     return faults
 
 
+def _isolated(server: Any, address: Address) -> DatabaseRefused:
+    """Only behind a pooler: where a session is ours, its level is set when it begins."""
+    name = "default_transaction_isolation"
+    remedy = _resets(address, name).get(server.isolation_by, f"Remove {name} from the settings of the server.")
+    return DatabaseRefused(
+        f"Transactions through the connection pooler are {server.isolation}; contenthubd needs {ISOLATION}.",
+        why=f"{name} is set, and a pooler in transaction mode lets no session set it for itself. Under another level "
+        "statements of several workers fail instead of waiting for each other.",
+        fix=f"{remedy} Then reconnect the pooler: RECONNECT; in its console.",
+    )
+
+
 def _read_only(server: Any, address: Address) -> DatabaseUnavailable:
-    user, base, reset = quoted(address.user), quoted(address.database), "RESET default_transaction_read_only;"
-    remedies = {
-        "user": f"ALTER ROLE {user} {reset}",
-        "database": f"SET default_transaction_read_only = off; ALTER DATABASE {base} {reset}",
-        "database user": f"ALTER ROLE {user} IN DATABASE {base} {reset}",
-        "client": "Remove default_transaction_read_only from the parameter options in database.url.",
-    }
+    remedies = _resets(address, "default_transaction_read_only")
+    remedies["database"] = f"SET default_transaction_read_only = off; {remedies['database']}"
     what = f"The database {address.database!r} cannot be written to."
     if server.read_only_by in remedies:
         why = "default_transaction_read_only is on for this user or database."
         return DatabaseRefused(what, why=why, fix=remedies[server.read_only_by])
     return DatabaseUnavailable(what, why="The server permits only reading at the moment.", fix=AGAIN)
+
+
+def _resets(address: Address, setting: str) -> dict[str, str]:
+    """What takes a setting back, by the source that PostgreSQL names for it."""
+    user, base = quoted(address.user), quoted(address.database)
+    return {
+        "user": f"ALTER ROLE {user} RESET {setting};",
+        "database": f"ALTER DATABASE {base} RESET {setting};",
+        "database user": f"ALTER ROLE {user} IN DATABASE {base} RESET {setting};",
+        "client": f"Remove {setting} from the parameter options in database.url.",
+    }
 
 
 def _place_faults(server: Any, found: Seen, address: Address) -> list[DatabaseUnavailable]:

@@ -36,9 +36,12 @@ _SESSION: Final = {
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
 }
+_KEPT_IDLE: Final = "idle_session_timeout"
+"""Would end connections of a pool, which rest by nature; a server that is too old to have it is told so later."""
 _WHO: Final = (
     "SELECT pg_backend_pid() AS pid, CASE WHEN pg_backend_pid() = $1 THEN array["
     + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items())
+    + f", CASE WHEN current_setting('{_KEPT_IDLE}', true) <> '0' THEN set_config('{_KEPT_IDLE}', '0', false) END"
     + "] END AS set"
 )
 _PASSFILE: Final = os.path.expanduser("~/.pgpass")

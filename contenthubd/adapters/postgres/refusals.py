@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from contenthubd.adapters.postgres.absence import said, unavailable
+from contenthubd.adapters.postgres.absence import AGAIN, said, unavailable
 from contenthubd.adapters.postgres.address import Address
 from contenthubd.domain.errors import DatabaseRefused, DatabaseUnavailable
 
@@ -22,6 +22,12 @@ def cannot_connect(fault: BaseException, address: Address) -> DatabaseUnavailabl
     if parts is not None:
         what, fix = parts
         return DatabaseRefused(what, why=f"It said: {said(fault)}.", fix=fix)
+    if isinstance(fault, OSError | TimeoutError | asyncpg.PostgresConnectionError):
+        return DatabaseUnavailable(
+            "PostgreSQL does not answer.",
+            why=f"At {address.place}: {said(fault)}.",
+            fix=f"Check that the server runs and that database.url names its host and port. {AGAIN}",
+        )
     return unavailable(fault, address)
 
 
@@ -38,6 +44,12 @@ Told = Callable[[BaseException, Address], tuple[str, str] | None]
 
 
 def _password(_fault: BaseException, address: Address) -> tuple[str, str]:
+    if not address.password:
+        return (
+            f"PostgreSQL at {address.place} asks for a password of the user {address.user!r}; database.url has none.",
+            "Add it to database.url (postgresql://USER:PASSWORD@…), or set PGPASSWORD or PGPASSFILE for contenthubd; a "
+            "password that is set there is wrong.",
+        )
     return (
         f"PostgreSQL at {address.place} refuses the password of the user {address.user!r}.",
         "Correct the password in database.url, or set another one: "
@@ -74,6 +86,15 @@ def _no_database(_fault: BaseException, address: Address) -> tuple[str, str]:
     return (
         f"PostgreSQL at {address.place} has no database {address.database!r}.",
         f"Create it: {create_database(address)}",
+    )
+
+
+def _closed(fault: BaseException, address: Address) -> tuple[str, str] | None:
+    if "not currently accepting connections" not in str(fault):
+        return None
+    return (
+        f"The database {address.database!r} accepts no connections.",
+        f"Allow them: ALTER DATABASE {quoted(address.database)} ALLOW_CONNECTIONS true;",
     )
 
 
@@ -151,6 +172,7 @@ _TOLD: Final[tuple[tuple[type[BaseException], Told], ...]] = (
     (asyncpg.InvalidPasswordError, _password),
     (asyncpg.InvalidAuthorizationSpecificationError, _authorization),
     (asyncpg.InvalidCatalogNameError, _no_database),
+    (asyncpg.ObjectNotInPrerequisiteStateError, _closed),
     (asyncpg.InsufficientPrivilegeError, _privilege),
     (asyncpg.ProtocolViolationError, _protocol),
     (asyncpg.CantChangeRuntimeParamError, _setting),
