@@ -1,19 +1,17 @@
 """The long poll of people who wait for tasks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 import anyio
 import msgspec
 
-from contenthubd.control import advice, wire
+from contenthubd.control import wire
+from contenthubd.desk.looks import Looks, Seen, Subject
 from contenthubd.desk.search import Search
 from contenthubd.desk.shapes import publications_of, shown
 from contenthubd.desk.waiting import Glance, Waiting
-from contenthubd.domain.content import ContentState
-from contenthubd.domain.task import FINAL, TaskState
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.views import Row, Views
 
@@ -33,48 +31,38 @@ class Watch:
         self._views = views
         self._search = search
         self._clock = clock
-        self._waiting = waiting
-        self._changed = changed
+        self._looks = Looks(views, waiting, clock, changed)
 
     async def __call__(self, wanted: wire.WaitQuery, expected: float | None) -> wire.WaitReply:
         """The tasks that changed since the query's cursor, at the latest at its timeout."""
         batch_id = await self._search.batch(wanted.batch) if wanted.batch else None
-        found = [await self._search.one("task", fragment) for fragment in wanted.id]
+        ids = frozenset([await self._search.one("task", fragment) for fragment in wanted.id])
         until = self._clock.uptime() + timedelta(seconds=wanted.timeout)
-        while True:
-            event, began = self._changed(), self._clock.uptime()
-            reply = await self._waited(found, batch_id, wanted.since, expected)
-            now = self._clock.uptime()
-            left = until - now
-            if reply.cursor != wanted.since or reply.settled or left <= timedelta():
-                return reply
-            with anyio.move_on_after(min(left, LOOK_AGAIN).total_seconds()):
-                await event.wait()
-            # Thousands of tasks are read anew at each change of any task: reading takes a tenth of the time at most.
-            await anyio.sleep(min(left, (now - began) * REST).total_seconds())
+        with self._looks.at(Subject(batch_id, ids)) as look:
+            while True:
+                seen = await look()
+                reply = await self._told(seen, wanted.since, expected)
+                left = until - self._clock.uptime()
+                if reply.cursor != wanted.since or reply.settled or left <= timedelta():
+                    return reply
+                with anyio.move_on_after(min(left, LOOK_AGAIN).total_seconds()):
+                    await seen.changed.wait()
+                # Thousands of tasks are read anew at each change of any task: that takes a tenth of the time at most.
+                await anyio.sleep(min(left, seen.took * REST).total_seconds())
 
-    async def _waited(
-        self, found: Sequence[UUID], batch_id: UUID | None, since: str, expected: float | None
-    ) -> wire.WaitReply:
-        rows = await self._views.waited(found, batch_id)
-        glance = await self._waiting.glance()
-        first = next((row for row in rows if row["state"] == TaskState.PENDING), None)
-        waiting_for = glance.reason(first) if first else None
-        last = max((row["last_fact"] or 0 for row in rows), default=0)
-        cursor = f"{last}-{waiting_for.code if waiting_for else ''}"
+    async def _told(self, seen: Seen, since: str, expected: float | None) -> wire.WaitReply:
+        first = seen.first_pending
+        waiting_for = seen.glance.reason(first) if first else None
+        cursor = f"{seen.last_fact}-{waiting_for.code if waiting_for else ''}"
         told = int(known) if (known := since.partition("-")[0]).isdecimal() and len(known) <= 18 else -1
-        new = [row for row in rows if told < 0 or (row["last_fact"] or 0) > told - FACT_MARGIN]
-        counts: dict[str, int] = {}
-        for row in rows:
-            counts[row["state"]] = counts.get(row["state"], 0) + 1
-        all_final = all(row["state"] in FINAL for row in rows)
+        new = [row for row in seen.rows if told < 0 or (row["last_fact"] or 0) > told - FACT_MARGIN]
         changed = new if cursor != since else []
         return wire.WaitReply(
-            changed=[await self._waited_task(row, expected, len(rows), glance) for row in changed],
-            counts=counts,
-            total=len(rows),
-            all_final=all_final,
-            settled=all_final and not any(map(_on_its_way, rows)),
+            changed=[await self._waited_task(row, expected, len(seen.rows), seen.glance) for row in changed],
+            counts=dict(seen.counts),
+            total=len(seen.rows),
+            all_final=seen.all_final,
+            settled=seen.settled,
             cursor=cursor,
             waiting_for=waiting_for,
         )
@@ -91,9 +79,3 @@ class Watch:
             "publications": publications_of(row, row["content_id"], row["content_state"]),
         }
         return msgspec.convert(shown(told), wire.WaitedTask)
-
-
-def _on_its_way(row: Row) -> bool:
-    """Whether something of a task is still to be published without anybody's doing."""
-    on_its_way = any(one["state"] in advice.ON_ITS_WAY for one in row["publications"])
-    return on_its_way and row["content_state"] != ContentState.REJECTED
