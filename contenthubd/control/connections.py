@@ -190,7 +190,7 @@ class Visitor(web.RequestHandler):
         """Note when a request begins."""
         if not self._inside:
             return
-        if data and self._begun_at is None and not self.busy:
+        if data and self._begun_at is None and not self.busy and not self._lingers:
             self._begun_at = self._door.now
         super().data_received(data)
         if self._messages:
@@ -207,6 +207,7 @@ class Visitor(web.RequestHandler):
             if self._body is not None:  # none when what came never was a request
                 self._body.set_exception(fault)
         if not self._idle:
+            self._end_after_the_last()
             return True
         if self._begun_at is not None:
             self._wire.write(raw_problem(IncompleteRequest("The connection was closed in the middle of a request.")))
@@ -216,6 +217,11 @@ class Visitor(web.RequestHandler):
     def _idle(self) -> bool:
         """Whether aiohttp waits for the next request."""
         return self._waiter is not None and not self._messages
+
+    @property
+    def _lingers(self) -> bool:
+        """Whether the rest of a body is still to come, which is read even when its request was answered already."""
+        return self._body is not None and not self._body.is_eof()
 
     def _gone(self) -> bool:
         """Whether the client reads no answer any more."""
@@ -241,6 +247,12 @@ class Visitor(web.RequestHandler):
             return await super().finish_response(request, told, start_time)
         finally:
             self.busy, self.since, self._begun_at = False, self._door.now, None
+            self._end_after_the_last()
+
+    def _end_after_the_last(self) -> None:
+        """Nothing comes any more and everything is answered: close as soon as aiohttp has read what nobody wants."""
+        if self._sent_all and not self.busy and not self._messages:
+            self.close()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

@@ -238,6 +238,37 @@ async def test_a_client_that_stops_sending_gets_its_answers(
     assert (await health_of(door))["door"]["connections"] == 1
 
 
+REFUSED = b"POST /v1/nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n" + b"x" * 400_000
+
+
+@pytest.mark.parametrize("sent", [GET, GET + GET, GET * 40, REFUSED, GET + REFUSED, REFUSED + GET], ids=range(6))
+@pytest.mark.parametrize("pause", ["none", "until answered"])
+async def test_a_client_that_stopped_sending_is_let_go_at_once(open_door: OpenDoor, sent: bytes, pause: str) -> None:
+    door = await open_door(idle_seconds=1e6, request_seconds=1e6, send_seconds=1e6)  # nobody looks for slow ones
+    with ExitStack() as stack:
+        connection = caller(door, stack)
+        await asyncio.get_running_loop().sock_sendall(connection, sent)
+        if pause == "until answered":
+            await told(door, lambda health: health["connections"] == 2)
+        connection.shutdown(socket.SHUT_WR)
+        assert (await heard(connection)).count(b"HTTP/1.1 ") == sent.count(b"HTTP/1.1\r\n")
+
+
+async def test_the_rest_of_a_body_that_nobody_reads_is_no_slow_request(open_door: OpenDoor) -> None:
+    door = await open_door()
+    with ExitStack() as stack:
+        connection = caller(door, stack)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(connection, REFUSED[:-1])
+        assert (await loop.sock_recv(connection, 65536)).startswith(b"HTTP/1.1 404 ")
+        [visitor] = door.server.connections._inside
+        await loop.sock_sendall(connection, REFUSED[-1:])
+        await until(lambda: visitor._body.is_eof())
+        assert visitor.slow(loop.time() + 1e6) == "", "it is idle, not in the middle of a request"
+        await loop.sock_sendall(connection, GET)
+        assert (await loop.sock_recv(connection, 65536)).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_a_long_poll_of_one_who_stopped_sending_ends_when_it_leaves(open_door: OpenDoor) -> None:
     door = await open_door(request_seconds=0.1)
     asked, released = asyncio.Event(), asyncio.Event()

@@ -62,9 +62,10 @@ def judge(answer: Answer, *, head: bool = False) -> None:
 def tried(world: World, sent: bytes) -> list[int]:
     """Send a request and judge all that comes back; the statuses."""
     head = sent.startswith(b"HEAD ")
-    found = answers(world.ask(sent), head=head)
+    received, faults = world.ask(sent), world.faults()
+    found = answers(received, head=head)
     for number, answer in enumerate(found):
         judge(answer, head=head and number == 0)
-    assert world.faults == [], (sent, world.faults)
+    assert faults == [], (sent, faults)
     assert found or not sent.strip(b"\r\n"), "bytes without an answer"
     return [answer.status for answer in found]

@@ -33,7 +33,7 @@ ACCOUNT = "demo"
 
 
 class World(logging.Handler):
-    """``ask`` sends bytes and gives every byte of the answer; ``faults`` are all lines of log that nobody may see."""
+    """``ask`` sends bytes and gives every byte of the answer; ``faults`` are lines of log that nobody may see."""
 
     def __init__(self, url: str, folder: Path) -> None:
         super().__init__(logging.WARNING)
@@ -67,10 +67,12 @@ class World(logging.Handler):
         """A library has something to say."""
         self._lines.append(record.getMessage())
 
-    @property
     def faults(self) -> list[Any]:
-        """Tracebacks and errors so far."""
-        return [*self._lines, *(one for one in self._events if one["log_level"] == "error" or "exc_info" in one)]
+        """Tracebacks and errors since they were last asked for: each is told to the request that made it alone."""
+        found = [*self._lines, *(one for one in self._events if one["log_level"] == "error" or "exc_info" in one)]
+        self._lines.clear()
+        self._events.clear()
+        return found
 
     def ask(self, sent: bytes) -> bytes:
         """Send everything, say that this was all, and read to the end."""
