@@ -147,6 +147,7 @@ def _database(loaded: Loaded, arguments: argparse.Namespace) -> int:
     from contenthubd.runtime.log import configure
 
     configure(arguments.log_level or "warning", loaded.config.daemon.log_format)
+    faultpoints.arm(os.environ.get(faultpoints.VARIABLE))
     commands = Commands(loaded.config, SystemClock(), lambda line: sys.stdout.write(f"{line}\n"))
     if arguments.command == "config-check":
         return anyio.run(commands.connect)

@@ -1,4 +1,4 @@
-"""Named places where the daemon can be made to die, so that tests can prove that its death costs nothing there.
+"""Named places where contenthubd can be made to die, so that tests can prove that its death costs nothing there.
 
 CONTENTHUBD_FAULT_POINT=name ends our own process by SIGKILL at the first time that place is reached; ``name:3`` at the
 third. A place is chosen where something was done that nobody knows of yet: a row written and nobody woken, a child
@@ -44,6 +44,18 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "cancel.written": "A task is cancelled, its id and its child are still there.",
         "revive.written": "A revived task is pending, its id is not in the queue.",
         "heartbeat.renewed": "Our leases are renewed, we do not know it.",
+        "upgrade.locked": "The tables are locked for an upgrade, nothing is changed.",
+        "upgrade.step": "The tables were brought to the next version, nothing is committed.",
+        "upgrade.done": "All tables have the newest version, nothing is committed.",
+        "upgrade.committed": "The tables have the newest version, the caller has no answer.",
+        "restore.checked": "A backup was read and found complete, nothing is changed.",
+        "restore.cleared": "The tables that were there are dropped, nothing is committed.",
+        "restore.made": "The tables of the backup's version are made, they are empty.",
+        "restore.table": "The rows of the next table are copied, nothing is committed.",
+        "restore.image": "The next image is in its place, nothing is committed.",
+        "restore.filled": "All rows and images are there, the tables are not upgraded yet.",
+        "restore.done": "The backup is restored and upgraded, nothing is committed.",
+        "restore.committed": "The backup is restored, images of rows that were replaced are still there.",
     }
 )
 """Every place and what has happened when it is reached."""

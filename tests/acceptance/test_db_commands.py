@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,14 @@ from tests.running import CHECKOUT, RunningDaemon
 TOPICS = [f"Topic {number}" for number in range(5)]
 
 
-async def db(state_dir: Path, *words: str, url: str = "") -> Result:
+async def db(state_dir: Path, *words: str, url: str = "", environ: Mapping[str, str] | None = None) -> Result:
     """``contenthubd db …`` on a state directory, or on a database of a server."""
-    environ = {**plain_environment(), "CONTENTHUBD_STATE_DIR": str(state_dir)}
+    given = {**plain_environment(), **(environ or {}), "CONTENTHUBD_STATE_DIR": str(state_dir)}
     if url:
-        environ["CONTENTHUBD_DATABASE__URL"] = url
+        given["CONTENTHUBD_DATABASE__URL"] = url
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "contenthubd", "db", *words,
-        cwd=CHECKOUT, env=environ, stdin=PIPE, stdout=PIPE, stderr=PIPE,
+        cwd=CHECKOUT, env=given, stdin=PIPE, stdout=PIPE, stderr=PIPE,
     )  # fmt: skip
     return await ended(process)
 

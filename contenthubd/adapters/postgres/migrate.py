@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contenthubd import faultpoints
 from contenthubd.adapters.postgres.copying import fix_settings
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.errors import DatabaseRefused
@@ -93,16 +94,19 @@ async def upgrade(database: Database) -> bool:
         async with database.transaction() as connection:
             await fix_settings(connection)
             await locked(connection)
+            faultpoints.reached("upgrade.locked")
             found = await seen(connection)
             if _done(found):
                 return False  # another daemon has done it while we waited
             _check(found)
             await adopt(connection, found)
             await connection.run_sync(bring_to, "head")
+            faultpoints.reached("upgrade.done")
     except ProgrammingError as fault:
         if isinstance(fault.orig, Exception) and isinstance(fault.orig.__cause__, asyncpg.DuplicateObjectError):
             raise foreign(str(fault.orig.__cause__)) from fault
         raise
+    faultpoints.reached("upgrade.committed")
     return True
 
 

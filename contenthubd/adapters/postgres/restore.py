@@ -22,7 +22,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contenthubd import durable
+from contenthubd import durable, faultpoints
 from contenthubd.adapters.postgres import archive, catalog
 from contenthubd.adapters.postgres.copying import DatedRows, fix_settings
 from contenthubd.adapters.postgres.engine import Database
@@ -35,6 +35,15 @@ _OWN_NAMES: Final = frozenset({"installation", "instance"})
 _IN_USE: Final = text("SELECT name FROM instance WHERE seen_until > now() AND state_id <> :own ORDER BY name LIMIT 1")
 _NEW_ID: Final = text("UPDATE installation SET id = gen_random_uuid()")
 _NOBODY_ALIVE: Final = text("UPDATE instance SET seen_until = least(seen_until, now())")
+_PATHS: Final = ("image", "discarded_image")
+"""Tables that tell of files."""
+_DISCARD: Final = text("""
+    INSERT INTO discarded_image (path)
+    SELECT path FROM unnest(CAST(:paths AS text[])) AS path
+    WHERE path NOT IN (SELECT path FROM image WHERE path IS NOT NULL)
+    ON CONFLICT (path) DO NOTHING
+""")
+"""A daemon removes these files, should we not get to it."""
 _NO_SLOT_AGAIN: Final = text(
     "UPDATE schedule SET checked_until = greatest(checked_until, now()), due_at = greatest(due_at, now())"
 )
@@ -49,39 +58,55 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
     or a daemon uses them; StateDirectoryError for the disk. Nothing was changed then.
     """
     manifest = archive.checked(path, NEWEST)
-    found = await version(database)
-    if found is not None and found > NEWEST:
-        raise Conflict(
-            f"The database has version {found} of the tables; this contenthubd knows {NEWEST}.",
-            fix="Restore with the contenthubd that made them, or into another database.",
-        )
+    await _check_not_newer(database)
+    faultpoints.reached("restore.checked")
     with _images(images) as shelf:
         try:
             async with database.transaction() as connection:
                 await fix_settings(connection)
                 await locked(connection)
-                await _cleared(connection, state_id, replace=replace)
+                replaced = await _cleared(connection, state_id, replace=replace)
+                faultpoints.reached("restore.cleared")
                 await connection.run_sync(bring_to, manifest.schema_version)
+                faultpoints.reached("restore.made")
                 await _filled(connection, manifest, path, shelf)
+                faultpoints.reached("restore.filled")
                 await connection.run_sync(bring_to, "head")
-                await connection.execute(_NEW_ID)
-                await connection.execute(_NOBODY_ALIVE)
-                await connection.execute(_NO_SLOT_AGAIN)
+                await _begun_anew(connection, replaced)
                 shelf.keep()
+                faultpoints.reached("restore.done")
         except _MISFITS as fault:
             raise InvalidInput(
                 f"The backup {path} does not fit the tables it names.",
                 why=f"{type(fault).__name__}: {fault}",
                 fix="Restore another backup; nothing was changed.",
             ) from fault
+    faultpoints.reached("restore.committed")
     if replace:
         shelf.remove_others()
     log.info("backup_restored", path=str(path), made_at=manifest.created_at.isoformat(), images=manifest.images)
     return manifest
 
 
-async def _cleared(connection: AsyncConnection, state_id: str, *, replace: bool) -> None:
-    """Take away the tables that are there; Conflict if somebody uses them, or they hold rows that are to stay.
+async def _check_not_newer(database: Database) -> None:
+    found = await version(database)
+    if found is not None and found > NEWEST:
+        raise Conflict(
+            f"The database has version {found} of the tables; this contenthubd knows {NEWEST}.",
+            fix="Restore with the contenthubd that made them, or into another database.",
+        )
+
+
+async def _begun_anew(connection: AsyncConnection, replaced: list[str]) -> None:
+    """What is no longer as it was when the backup was made; the files of ``replaced`` are nobody's."""
+    await connection.execute(_DISCARD, {"paths": replaced})
+    await connection.execute(_NEW_ID)
+    await connection.execute(_NOBODY_ALIVE)
+    await connection.execute(_NO_SLOT_AGAIN)
+
+
+async def _cleared(connection: AsyncConnection, state_id: str, *, replace: bool) -> list[str]:
+    """Drop the tables that are there; the paths of their images. Conflict if they are used, or their rows are to stay.
 
     DatabaseRefused if they are not ours: those of another program are nobody's to replace.
     """
@@ -104,8 +129,13 @@ async def _cleared(connection: AsyncConnection, state_id: str, *, replace: bool)
                 why="A restore replaces all rows.",
                 fix="Make a backup of it if you need one, then use --replace.",
             )
+    paths: list[str] = []
+    for table in sorted({*_PATHS} & {*present}):
+        found = await connection.execute(text(f"SELECT path FROM {table} WHERE path IS NOT NULL"))  # noqa: S608 - a table of ours
+        paths += found.scalars()
     names = ", ".join([*present, VERSION_TABLE, *([there.table] if there.table else [])])
     await connection.execute(text(f"DROP TABLE IF EXISTS {names}"))
+    return paths
 
 
 async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path: Path, shelf: "ImageShelf") -> None:
@@ -121,8 +151,10 @@ async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path:
     for name, member in archive.members(path):
         if name in entries:
             await _copied(driver, entries[name], member, instants.get(entries[name].name, ()))
+            faultpoints.reached("restore.table")
         elif name.startswith(archive.IMAGES):
             shelf.put(name.removeprefix(archive.IMAGES), member, manifest.checksums[name])
+            faultpoints.reached("restore.image")
     await _numbered(connection, manifest)
 
 
