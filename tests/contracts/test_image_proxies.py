@@ -14,6 +14,7 @@ from yarl import URL
 from contenthubd.adapters.images.http import HttpImages
 from contenthubd.adapters.images.proxies import DIRECT, Proxies, proxies_of
 from tests.contracts.image_site import CONTENT, MAX_BYTES, PNG, Site, files, refusal
+from tests.listening import listening
 
 OUTSIDE = "http://93.184.216.34"
 """A public address: nobody asks it, for the proxy answers."""
@@ -30,9 +31,7 @@ class Proxy:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Proxy"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
+        async with listening(self._serve) as self.port:
             yield self
 
     @property
@@ -44,15 +43,10 @@ class Proxy:
         return [head[0] for head in self.asked]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-            self.asked.append(head)
-            writer.write(self.answer)
-            await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # who asked went away
-        finally:
-            writer.close()
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        self.asked.append(head)
+        writer.write(self.answer)
+        await writer.drain()
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.domain.errors import DatabaseRefused, DatabaseUnavailable, InvalidInput
 from tests.conftest import TEMPLATE
+from tests.listening import listening
 from tests.postgres_server import TestServer
 
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
@@ -36,14 +37,6 @@ class Gate:
     plain: int = 0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._served(reader, writer)
-        except (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError):
-            pass  # the other side does not trust us, or hung up
-        finally:
-            writer.close()
-
-    async def _served(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.readexactly(len(SSL_REQUEST))
         if first == SSL_REQUEST:
             writer.write(b"S" if self.context else b"N")
@@ -54,8 +47,11 @@ class Gate:
                 self.encrypted += 1
         self.plain += not self.encrypted
         there, back = await asyncio.open_unix_connection(self.socket)
-        back.write(first)
-        await asyncio.gather(passed(reader, back), passed(there, writer))
+        try:
+            back.write(first)
+            await asyncio.gather(passed(reader, back), passed(there, writer))
+        finally:
+            back.close()
 
 
 async def passed(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -100,9 +96,7 @@ async def gate(url: str, shown: tuple[Path, Path] | None) -> AsyncIterator[tuple
     parts = make_url(url)
     folder = str(parts.query["host"])
     made = Gate(f"{folder}/.s.PGSQL.{parts.query.get('port', parts.port or 5432)}", context)
-    server = await asyncio.start_server(made, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
+    async with listening(made) as port:
         yield made, f"postgresql://{parts.username}@localhost:{port}/{parts.database}"
 
 

@@ -22,6 +22,7 @@ from contenthubd.domain.task import Rank
 from contenthubd.stages.failover import EVERY
 from tests.clock import ManualClock
 from tests.contracts.redis_queues import nobody
+from tests.listening import listening
 from tests.real.valkey import Valkey
 
 SHORT = 0.2
@@ -36,18 +37,13 @@ async def saying(reply: bytes) -> AsyncIterator[int]:
     """A server that says the same to whatever it is asked; its port."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.read(1000)
-            writer.write(reply)
-            writer.write_eof()
-            await reader.read()
-        except ConnectionError:
-            pass  # who asked went away
-        finally:
-            writer.close()
+        await reader.read(1000)
+        writer.write(reply)
+        writer.write_eof()
+        await reader.read()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
+    async with listening(answer) as port:
+        yield port
 
 
 def pair(url: str, clock: ManualClock, *, patience: float = 60, name: str = "") -> tuple[RedisQueue, FailoverQueue]:
