@@ -61,6 +61,7 @@ class Attempts:
         wake: Wake,
         *,
         owner: str,
+        first_pause: float = FIRST_PAUSE,
     ) -> None:
         self._creator = creator
         self._flights = flights
@@ -73,7 +74,7 @@ class Attempts:
         self._owner = owner
         self._held: dict[Key, timedelta] = {}
         self._suspects = Suspects()
-        self._lookup = Lookup(creator, self._left)
+        self._lookup = Lookup(creator, self._left, first_pause)
         self._unwritten: set[Key] = set()
         self._crashed: set[Key] = set()
         self._scopes: dict[Key, anyio.CancelScope] = {}

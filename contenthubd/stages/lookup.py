@@ -38,11 +38,15 @@ log = structlog.get_logger(__name__)
 
 
 class Lookup:
-    """Searches the creator's rows. ``left`` says how much of an attempt's time is left."""
+    """Searches the creator's rows.
 
-    def __init__(self, creator: Creator, left: Callable[[Task], timedelta]) -> None:
+    ``left`` says how much of an attempt's time is left; ``first_pause`` (seconds) is doubled after each look.
+    """
+
+    def __init__(self, creator: Creator, left: Callable[[Task], timedelta], first_pause: float = FIRST_PAUSE) -> None:
         self._creator = creator
         self._left = left
+        self._first_pause = first_pause
 
     async def before(self, task: Task, numbers: list[int]) -> Outcome | None:
         """What the task's earlier attempts ``numbers`` left, if anything: then nothing is created beside it."""
@@ -63,8 +67,8 @@ class Lookup:
 
         A creator too sick to be asked is asked again until the attempt's time is over; the next one looks first.
         """
-        pause, answers = FIRST_PAUSE, 0
-        while answers < (LOOKUPS if task.mode is Mode.ASYNC else 1):
+        pause, answers = self._first_pause, 0
+        while True:
             rows = await self._creator.find([mark])
             if not isinstance(rows, Sick):
                 answers += 1
@@ -72,15 +76,16 @@ class Lookup:
                 if found is not None:
                     log.info("attempt_reconciled", task_id=str(task.task_id), attempt=task.attempt, lookup=answers)
                     return found
-                continue
-            log.warning("lookup_postponed", task_id=str(task.task_id), kind=rows.kind, cause=rows.cause)
-            if isinstance(ended, Sick | TimedOut):
-                return ended
-            if self._left(task) <= timedelta():
-                return Failed(ErrorKind.CREATOR_UNAVAILABLE, f"{rows.cause} Before that: {_cause(ended)}")
+                if answers >= (LOOKUPS if task.mode is Mode.ASYNC else 1):
+                    return ended
+            else:
+                log.warning("lookup_postponed", task_id=str(task.task_id), kind=rows.kind, cause=rows.cause)
+                if isinstance(ended, Sick | TimedOut):
+                    return ended
+                if self._left(task) <= timedelta():
+                    return Failed(ErrorKind.CREATOR_UNAVAILABLE, f"{rows.cause} Before that: {_cause(ended)}")
             await anyio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-        return ended
 
     async def _found(self, task: Task, row: CreatorRow | None) -> Outcome | None:
         if row is None:
@@ -95,7 +100,7 @@ class Lookup:
 
     async def _fetched(self, task: Task, creator_task_id: str) -> Outcome:
         """An article that is finished is asked for until the attempt's time is over."""
-        pause = FIRST_PAUSE
+        pause = self._first_pause
         while True:
             outcome = await self._creator.result(creator_task_id)
             if not isinstance(outcome, Sick | Unknown):

@@ -90,7 +90,7 @@ class House:
         self.settle = self._settle(targets)
         self.attempts = Attempts(
             asked, self.flights, self.flights, self.settle, self.clock, self.slots, self.pause, self.ring,
-            owner=self.owner,
+            owner=self.owner, first_pause=0.001,
         )  # fmt: skip
         self.instance, self.instances = instance, PostgresInstances(database)
         self.heartbeat = self._heartbeat()

@@ -1,7 +1,7 @@
 """Attempts: what the creator said, or did not say, is settled once; nothing is created twice over a lost answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -13,13 +13,12 @@ from structlog.testing import capture_logs
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.tasks import PostgresTasks
 from contenthubd.domain.errors import DatabaseUnavailable
-from contenthubd.domain.outcome import ErrorKind, Failed, RowState, Sick, TimedOut, Unknown
+from contenthubd.domain.outcome import CreatorRow, ErrorKind, Failed, RowState, Sick, TimedOut, Unknown
 from contenthubd.domain.task import Mode, Task, TaskState
 from contenthubd.ports.stage import Stage
 from contenthubd.ports.tasks import Lease, Settlement
-from contenthubd.stages.lookup import LOOKUPS
 from tests.stages.house import INSTANCE, LEASE, House
-from tests.stages.scripted_creator import CHILD, Create
+from tests.stages.scripted_creator import CHILD, Create, ScriptedCreator
 
 SICK = Sick(ErrorKind.DATABASE_MISSING, "locked")
 CUT_OFF = Unknown("It did not answer in time and was killed.", -9, "tail")
@@ -65,7 +64,26 @@ async def test_an_unknown_create_that_never_arrived_is_charged_after_several_loo
     await house.attempts.run(task)
     now = await house.now(task)
     assert (now.state, now.retry_count, now.error_kind) == (TaskState.RETRYING, 1, "create_unanswered")
-    assert house.creator.calls["find"] == LOOKUPS
+    assert house.creator.calls["find"] == 3
+
+
+async def test_a_row_that_arrives_between_two_looks_is_found(house: House) -> None:
+    creator = Late()
+    late = House(house.database, house.clock, creator)
+    creator.script.append(Create(CUT_OFF))
+    task, creator_task_id = await late.accepted()
+    assert (task.state, task.retry_count) == (TaskState.SUBMITTED, 0)
+    assert (list(creator.table), creator.calls["create"], creator.calls["find"]) == ([creator_task_id], 1, 2)
+
+
+class Late(ScriptedCreator):
+    """Its queue inserts the row of a task after the first look for it."""
+
+    async def find(self, marks: Collection[str]) -> dict[str, CreatorRow] | Sick:
+        found = await super().find(marks)
+        for mark in [] if isinstance(found, Sick) else set(marks) - found.keys():
+            self.add(f"late\n{mark}")
+        return found
 
 
 async def test_a_creator_too_sick_to_be_searched_is_asked_again_before_anything_is_created(house: House) -> None:

@@ -1,7 +1,6 @@
 """An administrator ends our connections, again and again, while work goes on: no call hangs, and the next one works."""
 
 import anyio
-import pytest
 from sqlalchemy import text
 
 from contenthubd.adapters.postgres.engine import Database
@@ -19,23 +18,21 @@ _END = """
 
 async def test_a_call_whose_connection_is_ended_says_away_and_the_next_one_works(database: Database) -> None:
     outside = await connect_to(database.url)
-    away = answered = 0
+    ended = 0
     try:
         for _ in range(ROUNDS):
             async with anyio.create_task_group() as group:
                 for _ in range(4):
                     group.start_soon(_asked, database)
-                await outside.fetchval(_END)
+                ended += await outside.fetchval(_END)
             try:
                 assert (await database.rows(text("SELECT 1")))[0][0] == 1
-                answered += 1
             except DatabaseUnavailable as fault:
                 assert not isinstance(fault, DatabaseRefused), "it passes: no person is needed"
-                away += 1
                 assert (await database.rows(text("SELECT 1")))[0][0] == 1
     finally:
         await outside.close()
-    assert away + answered == ROUNDS
+    assert ended >= ROUNDS, "connections were there to be ended"
 
 
 async def _asked(database: Database) -> None:
@@ -45,11 +42,10 @@ async def _asked(database: Database) -> None:
         assert not isinstance(fault, DatabaseRefused)
 
 
-@pytest.mark.parametrize("rounds", [3])
-async def test_tasks_are_finished_through_it_and_none_is_charged(house: House, rounds: int) -> None:
+async def test_tasks_are_finished_through_it_and_none_is_charged(house: House) -> None:
     outside = await connect_to(house.database.url)
     try:
-        for number in range(rounds):
+        for number in range(3):
             task, creator_task_id = await house.accepted(f"第{number}个")
             house.creator.finish(creator_task_id)
             for _ in range(10):
@@ -64,4 +60,4 @@ async def test_tasks_are_finished_through_it_and_none_is_charged(house: House, r
             assert (now.state, now.retry_count, now.attempt) == (TaskState.COMPLETED, 0, 1)
     finally:
         await outside.close()
-    assert await house.value("SELECT count(*) FROM content") == rounds
+    assert await house.value("SELECT count(*) FROM content") == 3
