@@ -184,7 +184,7 @@ class Daemon:
             if not lifecycle.stops(number):
                 self._reload(parts)
             elif self._stop.is_set():
-                log.warning("daemon_hurried", signal=number.name)
+                log.warning("stop_forced", signal=number.name)
                 self._hurry.set()
             else:
                 grace = self._loaded.config.daemon.stop_grace_seconds

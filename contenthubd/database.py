@@ -49,14 +49,14 @@ class Commands:
         if str(path) == STANDARD_OUTPUT:
             raise InvalidInput(
                 "A backup cannot be written to standard output.",
-                why="It is checked and put on the disk before it gets its name.",
+                why="It is verified and synced before it is renamed into place.",
                 fix="Name a file: contenthubctl db backup backup.tar.gz",
             )
         async with self._opened() as database:
             made = await backup(database, self._images, path, self._clock.now(), force=force)
         self._say(f"Backed up {_counted(made)} to {path}.")
         for missing in made.missing_images:
-            self._say(f"The file of image {missing} was not there.")
+            self._say(f"The file of image {missing} does not exist.")
         return OK
 
     async def restore(self, path: Path, *, replace: bool) -> int:

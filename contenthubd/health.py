@@ -91,7 +91,7 @@ class Health:
             yield wire.HealthFault(part="queue", what=what, hint=hint)
         for loop in self._loops.values():
             if loop.failures and not isinstance(loop.last_fault, DatabaseUnavailable):
-                yield wire.HealthFault(part=loop.name, what=loop.last_error, hint="Look at the daemon's log.")
+                yield wire.HealthFault(part=loop.name, what=loop.last_error, hint="See the daemon's log.")
 
     async def queue(self) -> QueueStatus:
         """Which queue is in use and how many ids wait in it."""
@@ -123,12 +123,12 @@ def _crowded(crowd: Crowd, total: int) -> wire.HealthFault:
     """Nothing starts, although nothing that is waited for runs."""
     what = (
         f"All {total} slots are held by attempts that timed out or were cancelled here and still run at "
-        f"content-creator, since {shown(crowd.since)}. The first of them is given up at {shown(crowd.until)} at the "
+        f"content-creator, since {shown(crowd.since)}. The first slot is freed at {shown(crowd.until)} at the "
         "latest."
     )
     hint = (
-        "content-creator cannot stop a task; its worker's log says what it does. How long such attempts count: "
-        "[creator] abandon_seconds."
+        "content-creator cannot stop a task; its worker's log shows what it does. [creator] abandon_seconds limits how "
+        "long such an attempt holds a slot."
     )
     return wire.HealthFault(part="pipeline", what=what, hint=hint)
 

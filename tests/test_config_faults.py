@@ -74,7 +74,7 @@ def test_the_error_counts_its_faults_and_exits_with_2() -> None:
         ('[creator]\ncommand = [" "]', "must begin with the name of a program"),
         ("[creator]\ncommand = []", "must be a list of one or more strings, found the list []."),
         ('[creator]\nworker_command = "x"', "must be a list (it may be empty) of strings"),
-        ('[creator]\ninstance = "../x"', "must be a name of 1 to 32 lower-case letters"),
+        ('[creator]\ninstance = "../x"', "must be a name of 1 to 32 lowercase letters"),
         ("[creator]\nmax_children = 1", "must be a whole number from 2 to 64"),
         ('[creator]\nproxy = "http://"', "has no host: write http://host:port"),
         ('[creator]\nredis_url = "unix:///run/r.sock"', "must be a redis:// or rediss:// address"),

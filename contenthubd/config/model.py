@@ -46,7 +46,7 @@ InstanceName = Annotated[
     str,
     Meta(
         pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z",
-        description="a name of 1 to 32 lower-case letters, digits, - and _ that begins with a letter or digit",
+        description="a name of 1 to 32 lowercase letters, digits, - and _ that begins with a letter or digit",
     ),
 ]
 

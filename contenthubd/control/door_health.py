@@ -22,7 +22,7 @@ def with_door(told: wire.Health, connections: Connections) -> wire.Health:
     }
     ago = connections.seconds_since_full
     if ago is None or ago > REMEMBERED_SECONDS:
-        return msgspec.structs.replace(told, door=door)
+        return msgspec.structs.replace(told, control_socket=door)
     fault = wire.HealthFault(
         part="control socket",
         what=f"It reached its maximum of {connections.limits.connections} connections {ago:.0f} s ago; "
@@ -30,4 +30,4 @@ def with_door(told: wire.Health, connections: Connections) -> wire.Health:
         hint="Find the programs that keep connections open: ss -xp | grep control.sock",
     )
     status = "degraded" if told.status == "ok" else told.status
-    return msgspec.structs.replace(told, door=door, faults=[*told.faults, fault], status=status)
+    return msgspec.structs.replace(told, control_socket=door, faults=[*told.faults, fault], status=status)

@@ -15,7 +15,7 @@ _HEX: Final = re.compile(r"[0-9a-f]{4,32}")
 
 
 def pattern(text: str) -> str:
-    """The fragment as 4 to 32 lower-case hex digits, to be matched against both ends of an id; InvalidInput."""
+    """The fragment as 4 to 32 lowercase hex digits, to be matched against both ends of an id; InvalidInput."""
     fragment = text.strip().lower().replace("-", "")
     if _HEX.fullmatch(fragment):
         return fragment

@@ -27,10 +27,10 @@ _INDEX: Final = re.compile(r"\$\.requests\[(\d+)\]")
 _LONG: Final = re.compile(r"Expected '(?:str|array)' of length (?P<sign><=|>=) (?P<bound>\d+)")
 _BOUND: Final = re.compile(r"Expected '(?:int|float)' (?P<sign><=|>=|<|>) (?P<bound>\S+)")
 _BOUNDS: Final = {
-    "<=": "It is at most {}",
-    ">=": "It is at least {}",
-    "<": "It is less than {}",
-    ">": "It is more than {}",
+    "<=": "must be at most {}",
+    ">=": "must be at least {}",
+    "<": "must be less than {}",
+    ">": "must be more than {}",
 }
 _PATTERNS: Final = {
     bounds.NO_NUL: "It contains the character U+0000 (NUL), which cannot be stored",

@@ -78,7 +78,7 @@ class ControlServer:
         self._acceptor = await loop.create_server(self.connections, sock=self._socket, backlog=ACCEPTED_AT_ONCE)
         self._socket.listen(BACKLOG)  # asyncio takes one number for what may wait and for what is accepted in a turn
         log.info(
-            "control_door_opened",
+            "control_socket_opened",
             path=str(self._path),
             group=self._group,
             connections=self.connections.limits.connections,
@@ -101,7 +101,7 @@ class ControlServer:
         self._socket = None
         if _inode(self._path) == self._inode:
             self._path.unlink(missing_ok=True)
-        log.info("control_door_closed", path=str(self._path))
+        log.info("control_socket_closed", path=str(self._path))
 
 
 @web.middleware
@@ -168,7 +168,7 @@ def _clear(path: Path) -> None:
         return
     if not stat.S_ISSOCK(found.st_mode):
         raise StateDirectoryError(
-            f"{path} is in the way.", why="It is not a socket, and contenthubd removes only sockets.",
+            f"{path} exists and is not a socket.", why="contenthubd replaces only sockets.",
             fix="Move it away, or set another path with [daemon] socket.",
         )  # fmt: skip
     if _answers(path):

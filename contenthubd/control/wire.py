@@ -350,7 +350,7 @@ class Health(Telling):
     queue: dict[str, Any] = field(default_factory=dict)
     creator: dict[str, Any] = field(default_factory=dict)
     pipeline: dict[str, Any] = field(default_factory=dict)
-    door: dict[str, Any] = field(default_factory=dict)
+    control_socket: dict[str, Any] = field(default_factory=dict)
     faults: list[HealthFault] = field(default_factory=list)
 
 

@@ -30,7 +30,7 @@ def unreachable(path: str, fault: OSError) -> Unreachable:
     """What to tell a person: a daemon that is starting is not to be started again."""
     what = f"No daemon answers at {path}."
     if fault.errno == errno.EAGAIN:
-        return Unreachable(what, why="It has more new connections than it can take.", fix="Try again in a moment.")
+        return Unreachable(what, why="Its connection backlog is full.", fix="Try again in a moment.")
     folder = os.path.dirname(path)
     owner = _owner(os.path.join(folder, "daemon.lock"))
     if owner:
@@ -46,7 +46,7 @@ def _why(fault: OSError) -> str:
     if fault.errno == errno.ENOENT:
         return "The socket does not exist."
     if fault.errno == errno.ECONNREFUSED:
-        return "The socket is there, but nobody listens: a daemon that was killed left it."
+        return "The socket exists, but no process listens on it; a killed daemon left it behind."
     return f"{fault.strerror or fault}."
 
 

@@ -89,7 +89,7 @@ def common_options() -> Parser:
     options.add_argument("-o", "--output", choices=FORMATS, help="how data is printed (default: table)")
     options.add_argument("--json", action="store_const", const="json", dest="output", help="the same as -o json")
     options.add_argument("-q", "--quiet", action="store_true", help="no progress and no remarks, only data and errors")
-    options.add_argument("--no-headers", action="store_false", dest="headers", help="tables without their first line")
+    options.add_argument("--no-headers", action="store_false", dest="headers", help="omit the header line")
     options.add_argument("--color", choices=("auto", "always", "never"), help="colours (default: auto)")
     options.add_argument("--socket", metavar="PATH", help="the daemon's control socket (else CONTENTHUBD_SOCKET)")
     return common
@@ -120,7 +120,13 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
         leaf = getattr(args, "leaf", parser)
         word = unknown[0].partition("=")[0]
         fix = nearest(word, leaf.options()) or f"See: {leaf.prog} --help"
-        raise Failure(f"{leaf.prog} does not know {word!r}.", fix=fix, exit_code=USAGE)
+        raise Failure(
+            f"{leaf.prog} has no option {word!r}."
+            if word.startswith("-")
+            else f"{leaf.prog} does not accept {word!r}.",
+            fix=fix,
+            exit_code=USAGE,
+        )
     return args
 
 

@@ -70,7 +70,7 @@ def _form_of(path: str) -> str:
         raise Failure(f"{path} is a workbook of a spreadsheet program, not a text file.",
                       fix="In the spreadsheet program, save it as CSV UTF-8.", exit_code=USAGE)  # fmt: skip
     raise Failure(
-        f"The form of {path} is not known.", why="Its name ends neither in .txt nor in .csv nor in .jsonl.",
+        f"Unknown file format: {path}.", why="Known extensions: .txt, .csv, .tsv, .jsonl.",
         fix="Give --format txt, csv or jsonl.", exit_code=USAGE,
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ def _jsonl(lines: list[tuple[int, str]], batch: Batch) -> None:
             batch.faults.append((number, f"Not JSON: {error.msg} at column {error.colno}."))
             continue
         except UnicodeEncodeError:
-            batch.faults.append((number, "It holds half a character (a lone surrogate), which is no text."))
+            batch.faults.append((number, "It contains an unpaired surrogate, which is not valid text."))
             continue
         except (RecursionError, ValueError) as error:
             batch.faults.append((number, f"Not a request: {error}."))
@@ -136,11 +136,11 @@ def _expected(name: str, value: Any) -> str:
         return ""
     number = isinstance(value, int) and not isinstance(value, bool)
     wrong = {
-        "a text": name in TEXTS and not isinstance(value, str),
+        "a string": name in TEXTS and not isinstance(value, str),
         "a whole number": name in WHOLE and not number,
         "a number": name == "timeout_seconds" and not (number or isinstance(value, float)),
         "true or false": name == "auto_approve" and not isinstance(value, bool),
-        "a list of texts": name == "keywords"
+        "a list of strings": name == "keywords"
         and not (isinstance(value, list) and all(isinstance(word, str) for word in value)),
     }
     return next((words for words, is_so in wrong.items() if is_so), "")

@@ -63,7 +63,7 @@ class Client:
         except TimeoutError:
             raise Unreachable(
                 f"The daemon at {self.path} did not answer within {timeout:.0f} seconds.",
-                why="It is stopped, or very busy.", fix="Look at its log, then try again.",
+                why="It is suspended or overloaded.", fix="See its log, then try again.",
             ) from None  # fmt: skip
         except OSError as error:
             raise self._gone(error.strerror or str(error)) from None
@@ -79,7 +79,7 @@ class Client:
             raise self._gone("The answer ended in the middle")
         status = int(lines[0].split(" ", 2)[1])
         if not headers.get("content-type", "").partition(";")[0].endswith("json"):
-            raise Failure(f"The daemon answered {status} without saying more.", fix="Its log tells the cause.")
+            raise Failure(f"The daemon answered with status {status} and no details.", fix="See the daemon's log.")
         answer = json.loads(body)
         if status >= 400:
             raise from_problem(status, answer)

@@ -118,15 +118,15 @@ def _batch_generate(verbs: Group, name: str) -> None:
 def _order(parser: Parser) -> None:
     """What both ways of submitting share; in a batch a line's own value wins."""
     parser.add_argument("--account", required=True, help="the account to write for")
-    _wishes(parser)
+    _add_request_options(parser)
     parser.add_argument(
         "--idempotency-key", metavar="KEY", help="repeating the command with the same KEY creates nothing new"
     )
 
 
-def _wishes(parser: Parser) -> None:
+def _add_request_options(parser: Parser) -> None:
     """What is asked for besides the topic."""
-    parser.add_argument("--keywords", metavar="A,B", help="separated by commas, also Chinese ones")
+    parser.add_argument("--keywords", metavar="A,B", help="comma-separated; full-width commas are accepted too")
     parser.add_argument("--requirements", metavar="TEXT", help="further instructions, as text")
     parser.add_argument("--category", help="the kind of article")
     parser.add_argument("--tone", help="instead of the account's")
@@ -135,22 +135,24 @@ def _wishes(parser: Parser) -> None:
     parser.add_argument("--max-chars", type=int, metavar="N", help="longest length (default: 3000)")
     parser.add_argument("--priority", type=int, metavar="1..10", help="1 is first (default: 5)")
     modes = parser.add_mutually_exclusive_group()
-    modes.add_argument("--async", dest="mode", action="store_const", const="async", help="by the creator's worker")
     modes.add_argument(
-        "--sync", dest="mode", action="store_const", const="sync", help="in a child process of the daemon"
+        "--async", dest="mode", action="store_const", const="async", help="generate in content-creator's worker"
+    )
+    modes.add_argument(
+        "--sync", dest="mode", action="store_const", const="sync", help="generate in a child process of the daemon"
     )
     switch(parser, "auto-approve", "publish without a person's approval (default: as the account says)")
     parser.add_argument(
         "--max-retries",
         type=int,
         metavar="N",
-        help="tries after the first, 0 to 100 (default: [tasks] max_retries of the configuration)",
+        help="maximum number of retries, 0 to 100 (default: [tasks] max_retries of the configuration)",
     )
     parser.add_argument(
         "--timeout-seconds",
         type=float,
         metavar="S",
-        help="of one attempt (default: [tasks] timeout_seconds of the configuration)",
+        help="time limit of one attempt (default: [tasks] timeout_seconds of the configuration)",
     )
 
 
@@ -160,15 +162,19 @@ def _waiting(parser: Parser, *, optional: bool) -> None:
     parser.add_argument("--timeout", type=seconds, metavar="TIME", help="stop waiting after that time (exit code 7)")
     parser.add_argument("--reconnect", type=seconds, metavar="TIME",
                         help="how long to try again when the daemon goes away (default: 30s)")  # fmt: skip
-    parser.add_argument("--exit-status", action="store_true", help="as waiting does anyway: exit 1 if something failed")
+    parser.add_argument(
+        "--exit-status", action="store_true", help="implied by waiting: exit 1 unless all tasks complete"
+    )
 
 
 def _filters(parser: Parser, states: tuple[str, ...]) -> None:
     parser.add_argument("--status", metavar="STATES", action="append", type=several(states),
-                        help=f"one or several, separated by commas: {', '.join(states)}")  # fmt: skip
+                        help=f"one or more, comma-separated: {', '.join(states)}")  # fmt: skip
     parser.add_argument("--account", help="only this account's")
     parser.add_argument("--batch", metavar="ID", help="only this batch's; `last` is the newest")
-    parser.add_argument("--since", type=period, metavar="TIME", help="only those created in the last 90s, 15m, 24h, 7d")
+    parser.add_argument(
+        "--since", type=period, metavar="TIME", help="only what was created in the last 90s, 15m, 24h, 7d"
+    )
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="maximum number to show (default: 50)")
 
 
@@ -211,8 +217,8 @@ def _list(verbs: Group, name: str) -> None:
                             f"{prefix} --batch last -o jsonl"))  # fmt: skip
     _filters(parser, STATES)
     parser.add_argument("--finished-since", type=period, metavar="TIME",
-                        help="only those that ended in the last 90s, 15m, 24h, 7d")  # fmt: skip
-    parser.add_argument("--finished-until", type=period, metavar="TIME", help="only those that ended longer ago")
+                        help="only tasks that finished in the last 90s, 15m, 24h, 7d")  # fmt: skip
+    parser.add_argument("--finished-until", type=period, metavar="TIME", help="only tasks that finished before that")
     parser.add_argument("--sort", choices=ORDERS,
                         help="newest first, latest end first, or next to start first (default: created; finished "
                              "with --finished-since or --finished-until)")  # fmt: skip
@@ -228,15 +234,17 @@ def _wait(verbs: Group, name: str) -> None:
 
 
 def _account_create(verbs: Group, name: str) -> None:
-    create = verbs.command(name, "accounts:create", "Create an account: a place to write for, with defaults.",
+    create = verbs.command(name, "accounts:create", "Create an account: where articles are published, and defaults.",
                            ("account create studio",
                             'account create studio --tone friendly --no-auto-approve --if-missing'))  # fmt: skip
     create.add_argument("name", metavar="NAME", help="lowercase letters, digits, '.', '_' and '-'")
     create.add_argument("--title", help="the name people see")
     modes = create.add_mutually_exclusive_group()
-    modes.add_argument("--async", dest="mode", action="store_const", const="async", help="by the creator's worker")
     modes.add_argument(
-        "--sync", dest="mode", action="store_const", const="sync", help="in a child process of the daemon"
+        "--async", dest="mode", action="store_const", const="async", help="generate in content-creator's worker"
+    )
+    modes.add_argument(
+        "--sync", dest="mode", action="store_const", const="sync", help="generate in a child process of the daemon"
     )
     switch(create, "auto-approve", "publish without a person's approval (default: as configured)")
     create.add_argument("--tone", help="of its articles")
@@ -258,11 +266,11 @@ def _account(verbs: Group, name: str) -> None:
 def _schedule(verbs: Group, name: str) -> None:
     from contenthubd.ctl import schedule_commands  # many options, for one noun only
 
-    schedule_commands.add(verbs, name, _wishes)
+    schedule_commands.add(verbs, name, _add_request_options)
 
 
 def _config_check(verbs: Group, name: str) -> None:
-    check = verbs.command(name, "daemon:config_check", "Check the configuration; nothing needs to run for it.",
+    check = verbs.command(name, "daemon:config_check", "Check the configuration; the daemon need not be running.",
                           ("config check --config /etc/contenthubd/config.toml", "config check --connect"))  # fmt: skip
     check.add_argument("--config", metavar="PATH", help="the file to check (default: the one the daemon would read)")
     check.add_argument("--connect", action="store_true", help="also connect to the database; nothing is changed there")
@@ -302,7 +310,7 @@ def _database(verbs: Group, name: str) -> None:
 
 
 def _health(top: Group, name: str) -> None:
-    parser = top.command(name, "daemon:health", "Show how the daemon and what it needs are doing.",
+    parser = top.command(name, "daemon:health", "Show the health of the daemon and its dependencies.",
                          ("health --exit-status", "health --wait 30"))  # fmt: skip
     parser.add_argument("--wait", type=seconds, nargs="?", const=60.0, metavar="TIME",
                         help="until the daemon is ready, at most that long (default: 60s)")  # fmt: skip
@@ -325,15 +333,15 @@ _COMMANDS: dict[str, Add | tuple[str, dict[str, Add]]] = {
         "generate": _generate, "batch-generate": _batch_generate, "list": _contents, "show": _content,
         "approve": _decide, "reject": _decide,
     }),
-    "task": ("watch and steer the work on articles", {
+    "task": ("list, watch, cancel and retry tasks", {
         "status": _status, "show": _status, "list": _list, "wait": _wait, "cancel": _cancel, "retry": _retry,
         "stats": _stats,
     }),
-    "schedule": ("topics that come again by the clock", dict.fromkeys((
+    "schedule": ("submit topics on a schedule", dict.fromkeys((
         "create", "list", "show", "preview", "pause", "resume", "run", "history", "delete",
     ), _schedule)),
-    "account": ("the places you write for", {"create": _account_create, "list": _accounts, "show": _account}),
-    "queue": ("where task ids wait", {"status": _queue_status}),
+    "account": ("create and show accounts", {"create": _account_create, "list": _accounts, "show": _account}),
+    "queue": ("show the task queue", {"status": _queue_status}),
     "config": ("check and show the configuration", {"check": _config_check, "show": _config_show}),
     "db": ("back up, restore, validate and upgrade the database", dict.fromkeys(
         ("backup", "restore", "validate", "upgrade"), _database)),

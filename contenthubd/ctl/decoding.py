@@ -75,7 +75,12 @@ def _line_by_line(raw: bytes, guess: str) -> tuple[list[tuple[int, str]], list[t
             )
             continue
         if not text.isascii() and all(ord(char) < 0x800 for char in text):
-            faults.append((number, "It may not be UTF-8, since other lines are not; --encoding NAME says what it is."))
+            faults.append(
+                (
+                    number,
+                    "This line may not be UTF-8, because other lines are not. Set the encoding with --encoding NAME.",
+                )
+            )
             continue
         good.append((number, text))
     return good, faults
@@ -129,7 +134,7 @@ def _looks_like(raw: bytes, guess: str, path: str, account: str) -> Failure:
         line = raw.count(b"\n", 0, error.start) + 1
         why = f"Byte 0x{raw[error.start]:02x} in line {line} is not UTF-8; the file looks like {_SPOKEN[guess]}."
         fix = ""
-    return Failure(f"{path} is not certainly UTF-8 text; nothing was submitted." if fix else
+    return Failure(f"The encoding of {path} is ambiguous; nothing was submitted." if fix else
                    f"{path} is not UTF-8 text; nothing was submitted.",
                    why=why, fix=f"{_again(path, account, guess)}{fix}", exit_code=USAGE)  # fmt: skip
 

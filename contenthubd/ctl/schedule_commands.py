@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contenthubd.ctl.arguments import Group, Parser, switch
 
 CATCH_UP = ("skip", "once", "all")
-Wishes = Callable[[Parser], None]
+AddOptions = Callable[[Parser], None]
 
 
-def add(verbs: Group, name: str, wishes: Wishes) -> None:
-    """Add one verb; ``wishes`` adds the options that every way of submitting has."""
+def add(verbs: Group, name: str, request_options: AddOptions) -> None:
+    """Add one verb; ``request_options`` adds the options that every way of submitting has."""
     if name == "create":
-        _create(verbs, wishes)
+        _create(verbs, request_options)
     elif name == "list":
         _list(verbs)
     elif name == "preview":
@@ -26,7 +26,7 @@ def add(verbs: Group, name: str, wishes: Wishes) -> None:
         _several(verbs, name)
 
 
-def _create(verbs: Group, wishes: Wishes) -> None:
+def _create(verbs: Group, request_options: AddOptions) -> None:
     create = verbs.command("create", "schedules:create", "Create a schedule, which submits one topic repeatedly.",
                            ('schedule create daily --account studio --cron "30 7 * * *" --topic "News of {date}"',
                             'schedule create tea --account studio --cron "0 9 * * MON" --topic Tea --overlap',
@@ -38,7 +38,7 @@ def _create(verbs: Group, wishes: Wishes) -> None:
                         help="times missed while no daemon ran: none, the latest, or all (default: once)")  # fmt: skip
     switch(create, "overlap", "run even while the previous task is not finished (default: no)")
     create.add_argument("--account", required=True, help="the account to write for")
-    wishes(create)
+    request_options(create)
 
 
 def _times(parser: Parser, *, required: bool) -> None:

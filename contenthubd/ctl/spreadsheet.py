@@ -170,7 +170,7 @@ def _row(header: list[str], cells: list[str], number: int, add: Add, refuse: Ref
         if not cell:
             continue
         if not name:
-            faults.append(f"Column {place} has no name in the header, but holds {cell[:40]!r}.")
+            faults.append(f"Column {place} has no name in the header, but contains {cell[:40]!r}.")
         elif name in WHOLE and not _WHOLE_NUMBER.fullmatch(cell):
             faults.append(f"{name} is not a whole number: {cell[:40]!r}.")
         else:

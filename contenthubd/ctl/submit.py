@@ -25,13 +25,12 @@ def generate(args: Namespace, client: Client, output: Output) -> int:
     submitted = client.post("/v1/tasks", order)
     task = submitted["tasks"][0]
     if not task["created"]:
-        output.say(
-            "0 submitted, 1 known before: the idempotency key was used for this request; nothing was submitted again."
-        )
+        output.say(f"Already submitted as {task['id']} (same idempotency key); nothing was submitted again.")
     if args.wait:
         from contenthubd.ctl import watch  # only what waits draws progress
 
-        output.say(f"Submitted as {task['id']}.")
+        if task["created"]:
+            output.say(f"Submitted as {task['id']}.")
         target = watch.Target(ids=(task["id"],), submitted=submitted)
         return watch.until_done(target, client, output, watch.patience(args))
     output.one(submitted, lambda: [("id", task["id"]), ("state", task["state"]), ("topic", task["topic"])], task["id"])
@@ -53,7 +52,7 @@ def batch(args: Namespace, client: Client, output: Output) -> int:
     read = batchfile.read(args.file, args.format, args.encoding, args.account)
     if not read.requests and not read.faults:
         raise Failure(
-            f"{args.file} holds no topics.", why="Every line is empty or a comment.", fix="Write one topic a line.",
+            f"{args.file} contains no topics.", why="Every line is empty or a comment.", fix="Write one topic a line.",
             exit_code=USAGE,
         )  # fmt: skip
     submitted = _skipping(args, read, client, output) if args.skip_bad else _all_or_none(args, read, client)
@@ -68,7 +67,7 @@ def batch(args: Namespace, client: Client, output: Output) -> int:
         return watch.until_done(_watched(submitted, output), client, output,
                                 watch.patience(args))  # fmt: skip
     new, known = _split(submitted)
-    lines = [("batch", submitted["batch_id"]), ("submitted", len(new)), ("known before", len(known) or None)]
+    lines = [("batch", submitted["batch_id"]), ("submitted", len(new)), ("already submitted", len(known) or None)]
     output.one(submitted, lambda: lines, submitted["batch_id"] or "\n".join(task["id"] for task in known))
     output.say(told)
     if submitted["batch_id"]:
@@ -86,11 +85,11 @@ def _counted(submitted: dict[str, Any]) -> str:
     new, known = _split(submitted)
     if not known:
         return f"Submitted {len(new)} task{'s' * (len(new) != 1)} as batch {submitted['batch_id']}."
-    return f"{len(new)} submitted, {len(known)} known before (by their idempotency keys)."
+    return f"{len(new)} submitted, {len(known)} already submitted (same idempotency key)."
 
 
 def _watched(submitted: dict[str, Any], output: Output) -> Any:
-    """The batch; or single tasks where some were known before, unless they are too many for one request."""
+    """The batch; or single tasks where some had been submitted already, unless they are too many for one request."""
     from contenthubd.ctl import watch  # only what waits draws progress
 
     new, known = _split(submitted)
@@ -179,7 +178,7 @@ def _submit(args: Namespace, read: Any, client: Client, *, dry_run: bool) -> dic
 
 def _order(args: Namespace, requests: list[dict[str, Any]]) -> dict[str, Any]:
     """The request's body; what a line says itself comes before the options."""
-    given = wishes(args)
+    given = request_fields(args)
     return {
         "account": utf8("--account", args.account),
         "requests": [{**given, **{k: v for k, v in one.items() if v is not None}} for one in requests],
@@ -187,7 +186,7 @@ def _order(args: Namespace, requests: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def wishes(args: Namespace) -> dict[str, Any]:
+def request_fields(args: Namespace) -> dict[str, Any]:
     """What the options ask for besides the topic."""
     shared = {name: getattr(args, name) for name in _SHARED}
     if args.keywords:
@@ -228,5 +227,5 @@ def _show_dry_run(submitted: dict[str, Any], lines: list[int], output: Output) -
         lambda task: (str(task["line"]), task["topic"]), "topic",
     )  # fmt: skip
     known = sum(not task["created"] for task in numbered)
-    told = f", {known} known before" if known else ""
+    told = f", {known} already submitted" if known else ""
     output.say(f"Dry run: {len(numbered) - known} would be submitted{told}; nothing was submitted.")

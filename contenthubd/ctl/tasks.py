@@ -133,7 +133,7 @@ def _lines(task: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 def _expected(task: dict[str, Any]) -> str | None:
     if task["finished_at"] or task["expected_seconds"] is None:
         return None
-    return f"about {duration(task['expected_seconds'])} from its claim, as the latest tasks took"
+    return f"about {duration(task['expected_seconds'])} after its claim (median of recent tasks)"
 
 
 def _waiting(task: dict[str, Any]) -> str | None:
@@ -143,13 +143,13 @@ def _waiting(task: dict[str, Any]) -> str | None:
 
 def _attempt_line(attempt: dict[str, Any]) -> str:
     outcome = attempt["outcome"] or (
-        "abandoned here, still open at the creator" if attempt["abandoned_at"] else "running"
+        "abandoned; may still be running at content-creator" if attempt["abandoned_at"] else "running"
     )
     failed = attempt["error_kind"] is not None and attempt["outcome"] != "succeeded"
     parts = (
         f"{attempt['attempt']}", attempt["mode"], instant(attempt["started_at"]), outcome,
         attempt["error_kind"] if attempt["error_kind"] != outcome else None, attempt["error"],
-        ("counted as a try" if attempt["charged"] else "not counted as a try") if failed else None,
+        ("counts as a retry" if attempt["charged"] else "does not count as a retry") if failed else None,
     )  # fmt: skip
     return "  ".join(part for part in parts if part)
 

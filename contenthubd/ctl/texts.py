@@ -16,10 +16,10 @@ Exit codes
     4  the control socket may not be opened by this user
     5  the daemon, or something it needs, cannot be reached
     6  the present state does not allow it
-    7  waiting took too long; the tasks go on
+    7  waiting took too long; the tasks continue
     8  degraded (health --exit-status)
-  130  interrupted with Ctrl-C; the tasks go on
-  141  nobody reads the output of a wait any more; the tasks go on
+  130  interrupted with Ctrl-C; the tasks continue
+  141  nobody reads the output of a wait any more; the tasks continue
 
 task status and health exit with 0 when they could be shown; with --exit-status
 their code follows the task's or the system's condition.""",

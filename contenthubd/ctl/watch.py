@@ -92,7 +92,7 @@ class Watch:
             try:
                 answer = ask()
             except Unreachable as failure:
-                lost = self._lost(failure, lost, say)
+                lost = self._connection_lost(failure, lost, say)
                 time.sleep(LOOK_SECONDS)
                 continue
             if lost is not None:
@@ -123,11 +123,12 @@ class Watch:
         left = self._left()
         if left is not None and left <= 0:
             raise Failure(
-                f"Not finished after {duration(self.patience.timeout)}.", why="--timeout is over; the work goes on.",
+                f"Not finished after {duration(self.patience.timeout)}.",
+                why="The time given with --timeout has passed; the tasks continue.",
                 fix=f"Watch again with: {self.target.command}", exit_code=TIMED_OUT,
             )  # fmt: skip
 
-    def _lost(self, failure: Unreachable, lost: float | None, say: Callable[[str], None]) -> float:
+    def _connection_lost(self, failure: Unreachable, lost: float | None, say: Callable[[str], None]) -> float:
         if not self.met and self.target.submitted is None:
             raise failure
         now = time.monotonic()
@@ -137,7 +138,8 @@ class Watch:
         if now - lost >= self.patience.reconnect:
             raise Unreachable(
                 f"Lost the connection to the daemon: {failure.what}", why=failure.why,
-                fix=f"The work is kept and goes on when the daemon runs. Watch again with: {self.target.command}",
+                fix="The tasks are kept and continue when the daemon runs again. "
+                f"Watch again with: {self.target.command}",
             ) from None  # fmt: skip
         self._check_time()
         return lost
@@ -158,13 +160,13 @@ def until_done(target: Target, client: Client, output: Output, patience: Patienc
         watch.run()
         tasks = watch.results()
     except KeyboardInterrupt:
-        output.say(f"\nStopped watching; the work goes on. Watch again with: {watch.target.command}")
+        output.say(f"\nStopped watching; the tasks continue. Watch again with: {watch.target.command}")
         return INTERRUPTED
     if not tasks:
         fix = "List tasks with: contenthubctl task list"
         raise Failure(f"The batch {target.batch} has no tasks.", fix=fix, exit_code=NOT_FOUND)
     _show(tasks, watch.target, output)
-    return OK if all(task["state"] == "completed" and not _lost(task) for task in tasks) else FAILED
+    return OK if all(task["state"] == "completed" and not _needs_attention(task) for task in tasks) else FAILED
 
 
 def _show(tasks: list[dict[str, Any]], target: Target, output: Output) -> None:
@@ -175,17 +177,17 @@ def _show(tasks: list[dict[str, Any]], target: Target, output: Output) -> None:
     output.many(page, tasks, ("TASK", "STATE", "TITLE", "RESULT"), _row, "id")
     completed = sum(task["state"] == "completed" for task in tasks)
     published = sum(task["location"] is not None for task in tasks)
-    failed = sum(map(_lost, tasks))
-    lost = f", {failed} could not be published" if failed else ""
-    output.say(f"{completed} of {len(tasks)} completed, {published} published{lost}.")
+    doubtful = sum(_failed_or_unknown(one) for task in tasks if _needs_attention(task) for one in task["publications"])
+    told = f", {doubtful} publication{'s' * (doubtful != 1)} failed or unknown" if doubtful else ""
+    output.say(f"{completed} of {len(tasks)} completed, {published} published{told}.")
 
 
-def _lost(task: dict[str, Any]) -> bool:
+def _needs_attention(task: dict[str, Any]) -> bool:
     """Whether a publication came to nothing, or may have: both need a person."""
-    return bool(task["content_state"] != "rejected" and any(map(_needs_a_person, task["publications"])))
+    return bool(task["content_state"] != "rejected" and any(map(_failed_or_unknown, task["publications"])))
 
 
-def _needs_a_person(one: dict[str, Any]) -> bool:
+def _failed_or_unknown(one: dict[str, Any]) -> bool:
     return one["state"] in ("failed", "unknown")
 
 

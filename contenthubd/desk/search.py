@@ -77,15 +77,15 @@ def _order(wanted: wire.TaskFilter) -> str:
     sort = wanted.sort or ("finished" if by_end else "created")
     if by_end and sort != "finished":
         raise InvalidInput(
-            f"sort={sort} does not go with a time of end.",
-            why="Tasks that are selected by their end are listed by it, the latest first.",
+            f"sort={sort} cannot be combined with finished_since or finished_until.",
+            why="Tasks that are selected by their finish time are sorted by it, the latest first.",
             fix="Leave out sort, or use sort=finished.",
         )
     fits = {"finished": FINAL, "priority": frozenset({TaskState.PENDING})}.get(sort)
     wrong = sorted(state for state in wanted.status if fits is not None and state not in fits)
     if wrong and fits is not None:
         raise InvalidInput(
-            f"Tasks in state {wrong[0]!r} cannot be listed by {'their end' if sort == 'finished' else 'priority'}.",
+            f"Tasks in state {wrong[0]!r} cannot be sorted by {'finish time' if sort == 'finished' else 'priority'}.",
             why=f"Only tasks in these states have such an order: {', '.join(sorted(fits))}.",
             fix="Leave out that state, or sort by created.",
         )

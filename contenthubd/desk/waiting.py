@@ -43,14 +43,14 @@ class Glance:
     def reason(self, row: Row, position: int | None = None) -> WaitingFor | None:
         """What this task waits for; None unless it is pending or retrying."""
         if row["state"] == TaskState.RETRYING:
-            return WaitingFor(code="retry", what="its next try", until=shown(row["run_at"]))
+            return WaitingFor(code="retry", what="the next retry", until=shown(row["run_at"]))
         if row["state"] != TaskState.PENDING:
             return None
         found = self.by_mode[Mode(row["mode"])]
         if found is not None:
             return found
         before = (position or 1) - 1
-        tasks = f"{before} task{'s' * (before > 1)} before it" if before else "its turn"
+        tasks = f"{before} task{'s' * (before > 1)} ahead of it in the queue" if before else "its turn"
         return WaitingFor(code="turn", what=tasks)
 
 

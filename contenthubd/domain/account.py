@@ -44,8 +44,8 @@ def check_account(account: Account) -> Account:
     """The account, or InvalidInput that tells the first text of it that is not acceptable."""
     check_account_name(account.name)
     for name in ("title", "tone", "audience", "requirements"):
-        if fault := invisible.fault(getattr(account, name)):
-            raise InvalidInput(f"The {name} {fault}")
+        if fault := invisible.named_fault(name, getattr(account, name)):
+            raise InvalidInput(fault)
     if "\n" in account.title:
-        raise InvalidInput("The title holds a line break; a title is one line.")
+        raise InvalidInput("The title contains a line break; a title is one line.")
     return account

@@ -39,7 +39,7 @@ class Cron:
         self.expression = " ".join(expression.split())
         self.zone = zone(time_zone)
         if len(self.expression) > MAX_CHARS or len(self.expression.split()) != FIELDS:
-            raise _refused(expression, f"It does not have {FIELDS} fields in at most {MAX_CHARS} characters.")
+            raise _refused(expression, f"It must have {FIELDS} fields and at most {MAX_CHARS} characters.")
         try:
             first = next(self.after(_ANY_TIME), None)
         except _REFUSED as fault:
@@ -91,7 +91,7 @@ def _why(fault: Exception) -> str:
     field = str(fault).removeprefix("Bad ")
     if field not in _RANGES:
         return f"{fault}." if str(fault) else "A field cannot be read."
-    return f"The {field.replace('-', ' ')} cannot be read; it goes from {_RANGES[field]}."
+    return f"The {field.replace('-', ' ')} is not valid; valid range: {_RANGES[field]}."
 
 
 def _no_such_day(expression: str) -> str:

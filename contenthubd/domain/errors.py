@@ -88,8 +88,8 @@ class InstanceTaken(Conflict):
         at = until.astimezone().strftime("%H:%M:%S %z")
         super().__init__(
             f"The creator instance {instance!r} belongs to another daemon on this database.",
-            why=f"A contenthubd with another state directory was alive within the last {alive_seconds:g} seconds; "
-            f"the instance is its own until {at}.",
+            why=f"Another daemon renewed this instance within the last {alive_seconds:g} seconds; "
+            f"its claim expires at {at}.",
             fix="Stop the other daemon, which frees the instance at once; if it is gone for good, start this one again "
             f"after {at}; if both are to run, give this one a name of its own with [creator] instance.",
         )

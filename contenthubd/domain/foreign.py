@@ -59,12 +59,12 @@ def _printable(short: str) -> str:
 def text(value: object, *, most: int, repair: bool = False) -> str | Unreadable:
     """A text of at most ``most`` characters that UTF-8 and PostgreSQL can hold; ``repair`` puts U+FFFD for the rest."""
     if not isinstance(value, str):
-        return Unreadable(f"{quoted(value)} is not a text")
+        return Unreadable(f"{quoted(value)} is not a string")
     if len(value) > most:
-        return Unreadable(f"the text has {len(value)} characters; at most {most} are read")
+        return Unreadable(f"the string has {len(value)} characters; at most {most} are read")
     storable = value.translate(_HALVES) if "\0" in value or not _encodable(value) else value
     if storable != value and not repair:
-        return Unreadable("the text holds a NUL or half a surrogate pair")
+        return Unreadable("the string contains a NUL or an unpaired surrogate")
     return storable
 
 

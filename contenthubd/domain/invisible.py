@@ -45,29 +45,37 @@ def fault(text: str) -> str:
     if text.isascii() and text.isprintable():
         return ""
     if found := _CONTROL.search(text.replace("\r\n", "\n")):
-        return f"holds the control character {_named(found)}, which no article needs."
+        return f"contains the control character {_named(found)}, which no article needs."
     if _HALF.search(text):
-        return "holds half a character (a lone surrogate), which cannot be written as UTF-8."
+        return "contains an unpaired surrogate, which is not valid text."
     if found := _C1.search(text):
-        return f"holds the control character {_named(found)}; it was probably read in the wrong encoding."
+        return f"contains the control character {_named(found)}; it was probably read in the wrong encoding."
     if found := _BIDI.search(text):
-        return f"holds {_named(found)}, which changes the direction of the text; remove it."
+        return f"contains {_named(found)}, which changes the direction of the text; remove it."
     if found := _NO_CHARACTER.search(text):
-        return f"holds {_named(found)}, which is not a character."
+        return f"contains {_named(found)}, which is not a character."
     if "\ufffd" in text:
-        return "holds U+FFFD, which stands for text that was damaged in a conversion; submit the original text."
+        return "contains U+FFFD, which stands for text that was damaged in a conversion; submit the original text."
     if found := _HIDDEN.search(_FLAG.sub("", text)):
-        return f"holds the invisible character {_named(found)}; remove it."
+        return f"contains the invisible character {_named(found)}; remove it."
     if text.strip() and blank(text):
-        return "holds only invisible characters."
+        return "contains only invisible characters."
     return ""
+
+
+def named_fault(name: str, text: str) -> str:
+    """The first thing that is wrong with the text of this name, as a sentence; empty if nothing is."""
+    found = fault(text)
+    if name.endswith("s"):
+        found = found.replace("contains ", "contain ", 1)
+    return f"The {name} {found}" if found else ""
 
 
 def key_fault(text: str) -> str:
     """As ``fault``, for what is compared and not read: nothing invisible at all."""
     for char in text:
         if char in _BLANK or (unicodedata.category(char) in _UNSEEN and char != " "):
-            return fault(text) or f"holds the invisible character U+{ord(char):04X}; remove it."
+            return fault(text) or f"contains the invisible character U+{ord(char):04X}; remove it."
     return fault(text)
 
 

@@ -39,24 +39,24 @@ class ErrorKind(StrEnum):
 
 
 HINTS: Final[dict[ErrorKind, str]] = {
-    ErrorKind.OUTPUT_UNREADABLE: "Run [creator] command by hand with `list --json` in [creator] workdir and look at "
+    ErrorKind.OUTPUT_UNREADABLE: "Run [creator] command by hand with `list --json` in [creator] workdir and check "
     "what it prints; contenthubd understands llm-content-creator 0.2.0.",
-    ErrorKind.NO_PROCESS: "The system starts no further process: free memory, or raise the limits of this service "
-    "(LimitNOFILE, TasksMax).",
+    ErrorKind.NO_PROCESS: "The system refuses to start another process: free memory, or raise the limits of this "
+    "service (LimitNOFILE, TasksMax).",
     ErrorKind.CREATOR_MISSING: "Install llm-content-creator (npm install -g llm-content-creator@0.2.0) or set "
-    "[creator] command to where it lies.",
+    "[creator] command to its path.",
     ErrorKind.CREATOR_CHANGED: "Install the version that contenthubd is made for: npm install -g "
     "llm-content-creator@0.2.0.",
     ErrorKind.CREATOR_DIRECTORY: "Make [creator] workdir a directory that the daemon may write, with room on its disk.",
-    ErrorKind.DATABASE_MISSING: "The creator cannot open data/content-creator.db in [creator] workdir: look at "
+    ErrorKind.DATABASE_MISSING: "content-creator cannot open data/content-creator.db in [creator] workdir: see "
     "logs/app.exceptions.log there.",
     ErrorKind.API_KEYS_MISSING: "Put LLM_API_KEY, LLM_BASE_URL, TAVILY_API_KEY and ARK_API_KEY into the file named by "
     "[creator] env_file.",
-    ErrorKind.WORKER_GONE: "contenthubd starts the creator's worker again by itself. If this repeats, look at logs/ in "
-    "[creator] workdir.",
-    ErrorKind.WORKER_DEAF: "contenthubd restarts the creator's worker by itself.",
-    ErrorKind.CREATOR_UNAVAILABLE: "Run [creator] command by hand with `list --json` in [creator] workdir and look at "
-    "what it prints. The task is tried again by itself.",
+    ErrorKind.WORKER_GONE: "contenthubd restarts the creator's worker automatically. If this repeats, see the files "
+    "in logs/ in [creator] workdir.",
+    ErrorKind.WORKER_DEAF: "contenthubd restarts the creator's worker automatically.",
+    ErrorKind.CREATOR_UNAVAILABLE: "Run [creator] command by hand with `list --json` in [creator] workdir and check "
+    "what it prints. The task is retried automatically.",
     ErrorKind.CREATOR_REDIS_DOWN: 'Start the Redis named by [creator] redis_url, or set on_redis_down = "sync".',
 }
 

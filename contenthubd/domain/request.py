@@ -57,7 +57,7 @@ def check(request: Request) -> list[str]:
         "category": request.category,
         "keywords": " ".join(request.keywords),
     }
-    faults += [f"The {name} {fault}" for name, text in texts.items() if (fault := invisible.fault(text))]
+    faults += [fault for name, text in texts.items() if (fault := invisible.named_fault(name, text))]
     return faults + _key_faults(request.idempotency_key)
 
 
@@ -99,7 +99,7 @@ def compose(request: Request, account: Account) -> str:
     if size > MAX_ARGUMENT_BYTES:
         raise InvalidInput(
             f"The requirements take {size:,} bytes together with the account's defaults.",
-            why=f"One argument of a command line holds at most {MAX_ARGUMENT_BYTES:,} bytes.",
+            why=f"One argument of a command line can have at most {MAX_ARGUMENT_BYTES:,} bytes.",
             fix="Shorten the requirements.",
         )
     return text
@@ -123,29 +123,29 @@ def _topic_faults(topic: str) -> list[str]:
     if not topic.strip():
         faults.append("The topic is empty.")
     if len(topic) > MAX_TOPIC_CHARS:
-        faults.append(f"The topic has {len(topic):,} characters; at most {MAX_TOPIC_CHARS} are possible.")
+        faults.append(f"The topic has {len(topic):,} characters; the maximum is {MAX_TOPIC_CHARS}.")
     if _LINE_BREAK.search(topic):
         faults.append(
-            "The topic holds a line break; a topic is one line; put longer instructions into the requirements."
+            "The topic contains a line break. A topic is one line; put longer instructions into the requirements."
         )
-    fault = invisible.fault(re.sub(r"[\r\x85]", "", topic))
-    return faults + ([f"The topic {fault}"] if fault else [])
+    fault = invisible.named_fault("topic", re.sub(r"[\r\x85]", "", topic))
+    return faults + ([fault] if fault else [])
 
 
 def _keyword_faults(keywords: Sequence[str]) -> list[str]:
     faults = []
     if len(keywords) > MAX_KEYWORDS:
-        faults.append(f"There are {len(keywords)} keywords; at most {MAX_KEYWORDS} are possible.")
+        faults.append(f"There are {len(keywords)} keywords; the maximum is {MAX_KEYWORDS}.")
     for word in keywords:
         if "," in word or not word.strip():
-            faults.append(f"The keyword {word[:40]!r} is empty or holds a comma, which separates keywords.")
+            faults.append(f"The keyword {word[:40]!r} is empty or contains a comma, which separates keywords.")
         if _LINE_BREAK.search(word):
-            faults.append(f"The keyword {word[:40]!r} holds a line break.")
+            faults.append(f"The keyword {word[:40]!r} contains a line break.")
         if word.strip() and invisible.blank(word):
-            faults.append(f"The keyword {word[:40]!r} holds only invisible characters.")
+            faults.append(f"The keyword {word[:40]!r} contains only invisible characters.")
     size = len(f"--keywords={','.join(keywords)}".encode(errors="surrogatepass"))
     if size > MAX_ARGUMENT_BYTES:
-        faults.append(f"The keywords take {size:,} bytes; one argument holds at most {MAX_ARGUMENT_BYTES:,}.")
+        faults.append(f"The keywords take {size:,} bytes; one argument can have at most {MAX_ARGUMENT_BYTES:,}.")
     return faults
 
 

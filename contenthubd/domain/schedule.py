@@ -132,7 +132,7 @@ def check_repeatable(request: Request) -> None:
         raise InvalidInput(
             "A schedule's request cannot have an idempotency key.",
             why="Every later task would be treated as a repeat of the first one.",
-            fix="Leave the key out: each slot makes one task by itself.",
+            fix="Leave the key out: each run creates only one task.",
         )
 
 

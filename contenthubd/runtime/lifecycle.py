@@ -133,4 +133,4 @@ def notify(state: str) -> None:
             door.connect("\0" + address[1:] if address.startswith("@") else address)
             door.send(state.encode())
     except OSError as fault:
-        log.warning("systemd_not_told", state=state, error=str(fault))
+        log.warning("systemd_notify_failed", state=state, error=str(fault))

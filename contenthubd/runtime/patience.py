@@ -41,7 +41,7 @@ async def patiently(call: Callable[[], Awaitable[T]], waits: Waits) -> T:
     async with anyio.create_task_group() as group:
         group.start_soon(waiting.listen, group.cancel_scope)
         await anyio.lowlevel.checkpoint()  # signals are heard from here on, so whoever reads the line may stop us
-        log.warning("database_awaited", error=cause)
+        log.warning("waiting_for_database", error=cause)
         group.start_soon(waiting.try_again, group.cancel_scope)
     if waiting.fault is not None:
         raise waiting.fault

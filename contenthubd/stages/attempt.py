@@ -255,7 +255,7 @@ class Attempts:
                     self._unwritten.add(outcome_of)
             else:
                 if failed:
-                    log.info("write_made_up_for", tries=failed + 1)
+                    log.info("write_succeeded_after_retry", tries=failed + 1)
                 return True
             await anyio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

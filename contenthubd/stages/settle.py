@@ -81,12 +81,12 @@ class Settle:
         try:
             settlement = await to_thread.run_sync(decided) if long else decided()
         except Conflict:
-            log.warning("settle_lost", task_id=str(task.task_id), attempt=number, state=task.state)
+            log.warning("settle_conflict", task_id=str(task.task_id), attempt=number, state=task.state)
             return False
         won = await self._tasks.settle(settlement)
         told = log.info if won else log.warning
         told(
-            "task_settled" if won else "settle_lost",
+            "task_settled" if won else "settle_conflict",
             task_id=str(task.task_id),
             attempt=number,
             outcome=settlement.outcome,

@@ -97,7 +97,7 @@ async def test_a_second_stop_signal_waits_for_nobody_and_loses_nothing(state_dir
         os.kill(daemon.pid, signal.SIGTERM)
         await daemon.until(stopping)
         assert await daemon.stop() == 0
-        assert daemon.events("daemon_hurried")
+        assert daemon.events("stop_forced")
         creator(state_dir.parent, GOOD)
         await daemon.start()
         [task] = await daemon.settled()

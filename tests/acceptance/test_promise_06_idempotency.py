@@ -57,13 +57,13 @@ async def test_a_replayed_file_is_known_and_a_used_key_with_another_topic_is_ref
     batch = (await daemon.tasks())[0]["batch"]
     code, told = await ctl("again.csv", header + "Alpha,k1\nGamma,k2\n")
     assert code == 0
-    assert "0 submitted, 2 known before" in told
+    assert "0 submitted, 2 already submitted" in told
     code, told = await ctl("other.csv", header + "Alpha,k1\nDelta,k2\n")
     assert code == 2
     assert "line 3: The idempotency key 'k2' belongs to task" in told
     assert "topic was 'Gamma', now 'Delta'" in told
     code, told = await ctl("more.csv", header + "Alpha,k1\nDelta,k2\nEpsilon,k3\n", "--skip-bad", "--wait")
     assert code == 0
-    assert "1 submitted, 1 known before" in told
+    assert "1 submitted, 1 already submitted" in told
     assert sorted(task["topic"] for task in await daemon.tasks()) == ["Alpha", "Epsilon", "Gamma"]
     assert {task["batch"] for task in await daemon.tasks(batch="last")} != {batch}

@@ -202,7 +202,7 @@ def _code(answer: object) -> object:
 async def test_a_server_that_is_not_there_at_the_start_is_waited_for(state_dir: Path, server: Server) -> None:
     await server.stop()
     async with simulated(state_dir, server.url, ready=False) as daemon:
-        await daemon.until(lambda: said(daemon, "control_door_opened"))
+        await daemon.until(lambda: said(daemon, "control_socket_opened"))
         await says_what_it_waits_for(daemon)
         await server.start()
         await daemon.until(lambda: said(daemon, "daemon_started"))
@@ -210,15 +210,15 @@ async def test_a_server_that_is_not_there_at_the_start_is_waited_for(state_dir: 
         await daemon.submit("one")
         await daemon.until(lambda: all_completed(daemon))
     events = told(daemon)
-    assert (events["database_awaited"], events["database_answered"]) == (1, 1)
-    [awaited] = daemon.events("database_awaited")
+    assert (events["waiting_for_database"], events["database_answered"]) == (1, 1)
+    [awaited] = daemon.events("waiting_for_database")
     assert "PostgreSQL does not answer." in awaited["error"]
 
 
 async def test_who_waits_for_its_server_can_be_stopped(state_dir: Path, server: Server) -> None:
     await server.stop()
     async with simulated(state_dir, server.url, ready=False) as daemon:
-        await daemon.until(lambda: said(daemon, "database_awaited"))
+        await daemon.until(lambda: said(daemon, "waiting_for_database"))
         assert await daemon.stop() == 0
     assert told(daemon)["daemon_stopped"] == 1
 

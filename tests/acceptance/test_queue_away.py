@@ -120,7 +120,7 @@ async def changes(database: Database) -> list[str]:
 
 def no_storm(daemon: RunningDaemon) -> None:
     """One line for each change, and no stage that failed."""
-    fell, came = daemon.events("queue_fell_back"), daemon.events("queue_came_back")
+    fell, came = daemon.events("queue_switched_to_memory"), daemon.events("queue_switched_to_redis")
     assert abs(len(fell) - len(came)) <= 1
     assert len(fell) <= 5, "a slow machine may lose Redis once more, never in a storm"
     assert not daemon.events("stage_failed")

@@ -63,8 +63,8 @@ class TestKeyFile:
         [
             ('A="secret', 'the value of A begins with " but does not end with it'),
             ("A=“secret”", "is in typographic quotes"),
-            ("A=secret\u200b", "holds the invisible character U+200B"),
-            ("A=sec\x00ret", "holds the control character U+0000"),
+            ("A=secret\u200b", "contains the invisible character U+200B"),
+            ("A=sec\x00ret", "contains the control character U+0000"),
             ("set A=secret", "is not KEY=VALUE"),
             ("A: secret", "is not KEY=VALUE"),
         ],

@@ -262,7 +262,7 @@ async def test_an_outage_of_an_hour_is_one_line_and_no_busy_loop(pair: Pair) -> 
             await pair.queue.put(places(1))
         pair.preferred.calls_left = None
         await pair.look()
-    assert [entry["event"] for entry in logs] == ["queue_fell_back", "queue_came_back"]
+    assert [entry["event"] for entry in logs] == ["queue_switched_to_memory", "queue_switched_to_redis"]
     assert logs[0]["log_level"] == "warning"
     assert (pair.preferred.pings, pair.rung) == (1801, 2)
 

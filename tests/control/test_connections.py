@@ -73,7 +73,7 @@ async def health_of(door: Door) -> Any:
 async def told(door: Door, fact: Callable[[dict[str, int]], bool]) -> None:
     """Wait until health says so about the door."""
     with anyio.fail_after(PATIENCE_SECONDS):
-        while not fact((await health_of(door))["door"]):  # noqa: ASYNC110 - the fact is the door's own
+        while not fact((await health_of(door))["control_socket"]):  # noqa: ASYNC110 - the fact is the door's own
             await asyncio.sleep(0.01)
 
 
@@ -84,9 +84,9 @@ async def test_idle_connections_give_up_their_place(open_door: OpenDoor) -> None
             caller(door, stack)
             await asyncio.sleep(0)
         health = await health_of(door)
-    assert health["door"]["connections"] == health["door"]["connections_max"] == 20
-    assert health["door"]["displaced"] == 181
-    assert health["door"]["refused"] == 0
+    assert health["control_socket"]["connections"] == health["control_socket"]["connections_max"] == 20
+    assert health["control_socket"]["displaced"] == 181
+    assert health["control_socket"]["refused"] == 0
     assert health["status"] == "ok", "idle connections harm nobody"
     assert len([entry for entry in logs if entry["event"] == "connections_full"]) == 1
 
@@ -179,7 +179,7 @@ async def test_an_answer_that_nobody_reads_is_given_up(open_door: OpenDoor) -> N
         connection.send(GET.replace(b"/v1/version", b"/v1/tasks?limit=1000") * 3)
         await told(door, lambda health: health["slow"] == 1)
         assert len(await heard(connection)) > 0
-    assert (await health_of(door))["door"]["connections"] == 1
+    assert (await health_of(door))["control_socket"]["connections"] == 1
 
 
 async def test_a_client_that_keeps_its_connection_is_served_again(open_door: OpenDoor) -> None:
@@ -235,7 +235,7 @@ async def test_a_client_that_stops_sending_gets_its_answers(
     told = [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
     assert told[: len(statuses)] == statuses
     assert set(told[len(statuses) :]) <= {400}, "a rest that is no request may be told"
-    assert (await health_of(door))["door"]["connections"] == 1
+    assert (await health_of(door))["control_socket"]["connections"] == 1
 
 
 REFUSED = b"POST /v1/nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n" + b"x" * 400_000

@@ -40,7 +40,7 @@ def test_without_a_daemon_it_is_to_be_started(folder: Path) -> None:
 def test_a_socket_that_was_left_is_told(folder: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(folder / "control.sock"))
-    assert "nobody listens" in asked(folder).why
+    assert "no process listens" in asked(folder).why
 
 
 def test_one_that_is_starting_is_waited_for(folder: Path) -> None:
@@ -83,5 +83,5 @@ def test_what_systemd_knows_is_told(
 
 def test_a_full_door_is_asked_again(folder: Path) -> None:
     told = unreachable(str(folder / "control.sock"), BlockingIOError(11, "Resource temporarily unavailable"))
-    assert "more new connections" in told.why
+    assert "backlog is full" in told.why
     assert told.fix == "Try again in a moment."

@@ -38,7 +38,7 @@ async def test_an_idempotency_key_submits_once(door: Door) -> None:
     words = ["submit", "--account", "studio", "--topic", "Tea", "--idempotency-key", "k", "-o", "name"]
     first, second = await door.ctl(*words), await door.ctl(*words)
     assert first.out == second.out
-    assert "0 submitted, 1 known before" in second.err
+    assert "(same idempotency key); nothing was submitted again." in second.err
     assert len(door.app.task_views) == 1
 
 
@@ -54,9 +54,9 @@ async def test_an_idempotency_key_submits_once(door: Door) -> None:
         (["submit", "--account", "studio", "--topic", ""], USAGE, "The topic is empty."),
         (["submit", "--account", "studio", "--topic", "Tea", "--timeout", "5m"], USAGE, "--timeout-seconds"),
         (["schedule", "preview"], USAGE, "Give the name of a schedule, or --cron"),
-        (["schedule", "preview", "--cron", "0 7 * * *", "--count", "0"], USAGE, "count: It is at least 1."),
+        (["schedule", "preview", "--cron", "0 7 * * *", "--count", "0"], USAGE, "count: must be at least 1."),
         (["submit", "--account", "studio", "--topic", "t", "--priority", "11"], USAGE, "The priority 11"),
-        (["submit", "--account", "studio", "--topic", "a\nID: 1"], USAGE, "holds a line break"),
+        (["submit", "--account", "studio", "--topic", "a\nID: 1"], USAGE, "contains a line break"),
         (
             ["submit", "--account", "studio", "--topic", b"caf\xe9".decode("utf-8", "surrogateescape")],
             USAGE,

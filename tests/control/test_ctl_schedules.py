@@ -72,7 +72,7 @@ async def test_a_schedule_is_made_shown_and_listed(studio: Studio) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("create", "daily", *DAILY, "--cron", "30 25 * * *"), "The hour cannot be read; it goes from 0 to 23"),
+        (("create", "daily", *DAILY, "--cron", "30 25 * * *"), "The hour is not valid; valid range: 0 to 23"),
         (("create", "daily", *DAILY, "--time-zone", "Europe/Berln"), "Did you mean 'Europe/Berlin'"),
         (("create", "Daily News", *DAILY), "cannot be a schedule's name"),
         (("create", "daily", *DAILY, "--topic", ""), "The topic is empty."),

@@ -36,5 +36,5 @@ def test_the_refusal_of_an_endless_name_is_short() -> None:
 def test_what_nobody_can_read_is_refused(field: str, text: str) -> None:
     texts: dict[str, Any] = {field: text}
     made = Account(account_id=UUID(int=1), name="studio", created_at=datetime(2026, 1, 1, tzinfo=UTC), **texts)
-    with pytest.raises(InvalidInput, match=f"The {field} holds"):
+    with pytest.raises(InvalidInput, match=f"The {field} contains?"):
         check_account(made)

@@ -47,7 +47,7 @@ COLUMNS = {
     "threads": ("threads", "d"),
     "children": ("children", "d"),
     "tasks/s": ("tasks_a_second", ".0f"),
-    "door at worst": ("door_ms", ".0f"),
+    "slowest request on the control socket": ("door_ms", ".0f"),
     "list": ("list_ms", ".1f"),
     "stats": ("stats_ms", ".1f"),
     "one task": ("one_task_ms", ".1f"),

@@ -226,7 +226,7 @@ async def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(house
     with capture_logs() as logs:
         await house.attempts.run(task)
     told = [entry["event"] for entry in logs if entry["event"].startswith("write_")]
-    assert told == ["write_postponed", "write_made_up_for"], "however often it was tried"
+    assert told == ["write_postponed", "write_succeeded_after_retry"], "however often it was tried"
     assert await house.state(task) is TaskState.COMPLETED
 
 

@@ -18,16 +18,18 @@ UNKNOWN: dict[str, Outcome] = {
     "the limit of its time": TimedOut("create: It did not answer in time and was killed."),
     "a flood": Unknown("create: It printed more than 8 MiB and was stopped."),
 }
-REFUSED: dict[str, Outcome] = {"a refusal": Failed(ErrorKind.REFUSED, "The creator refused: Topic is required", 1)}
+REFUSED: dict[str, Outcome] = {
+    "a refusal": Failed(ErrorKind.REFUSED, "content-creator rejected the request: Topic is required", 1)
+}
 SICK: dict[str, Outcome] = {
-    "a refused option": Sick(ErrorKind.CREATOR_CHANGED, "content-creator does not accept what contenthubd asks."),
-    "a broken database": Sick(ErrorKind.DATABASE_MISSING, "The creator's database does not work: SQLITE_FULL."),
+    "a refused option": Sick(ErrorKind.CREATOR_CHANGED, "content-creator rejected a command or option."),
+    "a broken database": Sick(ErrorKind.DATABASE_MISSING, "content-creator's database cannot be used: SQLITE_FULL."),
     "missing keys": Sick(ErrorKind.API_KEYS_MISSING, "LLM_API_KEY is not set; content-creator needs it."),
-    "no Redis": Sick(ErrorKind.CREATOR_REDIS_DOWN, "The creator was given no Redis."),
+    "no Redis": Sick(ErrorKind.CREATOR_REDIS_DOWN, "creator.redis_url is not set; async mode needs it."),
 }
 NEVER_RAN: dict[str, Outcome] = {
-    "no process": Sick(ErrorKind.NO_PROCESS, "No process can be started at the moment.", spawned=False),
-    "no program": Sick(ErrorKind.CREATOR_MISSING, "The creator cannot be run.", spawned=False),
+    "no process": Sick(ErrorKind.NO_PROCESS, "The system could not start a process: No memory.", spawned=False),
+    "no program": Sick(ErrorKind.CREATOR_MISSING, "content-creator cannot be run.", spawned=False),
 }
 FOREIGN: dict[str, Outcome] = {"another task's id": Failed(ErrorKind.LOST, "The creator gave it another task's id.", 0)}
 RAN = {**UNKNOWN, **REFUSED, **SICK}

@@ -38,7 +38,7 @@ async def test_an_instance_belongs_to_one_state_directory_while_its_daemon_lives
     assert len(until) == 2
     assert len(set(until)) == 1
     assert fault.what == "The creator instance 'main' belongs to another daemon on this database."
-    assert "was alive within the last 30 seconds" in fault.why
+    assert "within the last 30 seconds" in fault.why
     assert "Stop the other daemon, which frees the instance at once" in fault.fix
     assert other.heartbeat.lease() is None, "who has no instance claims nothing"
     await house.unseen()
@@ -184,7 +184,7 @@ async def test_what_a_lost_daemon_was_publishing_is_for_a_person_to_decide(pair:
     await pair.reclaim().tick()
     row = await pair.gone.publication(task)
     assert (row.state, row.owner) == (PublicationState.UNKNOWN, None)
-    assert "the target may have it" in row.error
+    assert "may already be at the target" in row.error
     assert "publication_lost_sight" in await pair.gone.facts(task)
 
 
@@ -203,7 +203,7 @@ async def test_so_is_what_was_being_published_when_the_state_directory_was_lost(
         assert row.state == PublicationState.PUBLISHING, "its daemon has gone on under another name"
     else:
         assert (row.state, row.owner) == (PublicationState.UNKNOWN, None)
-        assert "the target may have it" in row.error
+        assert "may already be at the target" in row.error
         assert "publication_lost_sight" in await house.facts(task)
 
 

@@ -190,7 +190,7 @@ def test_a_systemd_that_does_not_listen_ends_nothing(tmp_path: Path, monkeypatch
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     with capture_logs() as logs:
         lifecycle.notify("READY=1")
-    assert [(entry["event"], entry["state"]) for entry in logs] == [("systemd_not_told", "READY=1")]
+    assert [(entry["event"], entry["state"]) for entry in logs] == [("systemd_notify_failed", "READY=1")]
 
 
 def test_a_systemd_that_reads_nothing_does_not_stop_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +201,7 @@ def test_a_systemd_that_reads_nothing_does_not_stop_the_daemon(tmp_path: Path, m
             lifecycle.notify("STATUS=" + "x" * 1000)
             if logs:
                 break
-    assert logs[0]["event"] == "systemd_not_told"
+    assert logs[0]["event"] == "systemd_notify_failed"
 
 
 def test_the_systems_clock_is_aware_and_its_ids_sort_by_time() -> None:

@@ -39,7 +39,11 @@ def desk(house: House) -> Desk:
 async def test_its_turn_comes_after_those_before_it(house: House, desk: Desk) -> None:
     tasks = [await house.add(topic) for topic in ("甲", "乙", "丙")]
     told = [await desk.words(task) for task in tasks]
-    assert told == ["waiting for its turn", "waiting for 1 task before it", "waiting for 2 tasks before it"]
+    assert told == [
+        "waiting for its turn",
+        "waiting for 1 task ahead of it in the queue",
+        "waiting for 2 tasks ahead of it in the queue",
+    ]
 
 
 async def test_what_does_not_wait_has_no_reason(house: House, desk: Desk) -> None:
@@ -55,7 +59,7 @@ async def test_a_retry_tells_when(house: House, desk: Desk) -> None:
     await house.look()
     due = (await house.now(task)).run_at
     assert due is not None
-    assert await desk.words(task) == f"waiting for its next try at {instant(f'{due:%Y-%m-%dT%H:%M:%S}Z')}"
+    assert await desk.words(task) == f"waiting for the next retry at {instant(f'{due:%Y-%m-%dT%H:%M:%S}Z')}"
 
 
 @pytest.mark.parametrize("kind", sorted(HINTS))
@@ -76,7 +80,7 @@ async def test_a_mode_that_cannot_run_keeps_only_its_own_tasks(house: House, des
     house.pause.lacking = {Mode.ASYNC: Sick(ErrorKind.CREATOR_REDIS_DOWN, "connect ECONNREFUSED")}
     told = "waiting for content-creator's Redis: no answer (see contenthubctl health)"
     assert await desk.words(asynchronous) == told
-    assert await desk.words(synchronous) == "waiting for 1 task before it"
+    assert await desk.words(synchronous) == "waiting for 1 task ahead of it in the queue"
 
 
 async def test_no_free_slot(database_house: House, desk_of: Callable[[House], Desk]) -> None:

@@ -51,7 +51,7 @@ class CreatorHealth:
         if sick and sick.kind in _OTHERS:
             return
         if sick and sick != self._sick:
-            log.warning("creator_fell_sick", kind=sick.kind, cause=sick.cause, hint=sick.hint)
+            log.warning("creator_unusable", kind=sick.kind, cause=sick.cause, hint=sick.hint)
         if sick is None and self._changed:
             return  # a list that can be read says nothing of the command that was refused
         if sick is None and self._sick:

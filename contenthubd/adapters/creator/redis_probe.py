@@ -191,4 +191,4 @@ class RedisWatch:
         self._asked_at = anyio.current_time()
         if not known or (before is None) != (self.cause is None):
             self.since = self._clock.now()
-            log.info("creator_redis_came_up" if self.cause is None else "creator_redis_went_down", cause=self.cause)
+            log.info("creator_redis_reachable" if self.cause is None else "creator_redis_unreachable", cause=self.cause)

@@ -64,7 +64,7 @@ def result(stdout: bytes, creator_task_id: str) -> Result | Unreadable:
     if id_of(lines[2]) != creator_task_id:
         return Unreadable("the result is of another task")
     behind = printed.find(b"\n", printed.find(_RULE, head + len(_HEAD)) + 1)
-    return _contents(printed, behind) if behind >= 0 else Unreadable("the result holds no article")
+    return _contents(printed, behind) if behind >= 0 else Unreadable("the result contains no article")
 
 
 def _unfinished(printed: bytes) -> Result | Unreadable:
@@ -81,7 +81,7 @@ def _contents(printed: bytes, start: int) -> Result | Unreadable:
     if place < 0:
         if printed.find(_NO_RESULT, start) >= 0 or _block(printed, _IMAGE, start) >= 0:
             return Result(None)
-        return Unreadable("the result holds no article")
+        return Unreadable("the result contains no article")
     begin = place + len(_ARTICLE)
     end = _counted_end(printed, begin)
     if isinstance(end, Unreadable):

@@ -169,7 +169,7 @@ class CreatorTable:
             seen |= new
             if repeats == _MOST_REPEATS:
                 break
-        self._tell("list", f"it was read for {offset} rows and had no end: --offset has no effect")
+        self._tell("list", f"`list` did not end after {offset} rows; it appears to ignore --offset")
 
     async def _page(self, limit: int, offset: int) -> listing.Page | Sick | None:
         """None if it was too much to print and can be asked for in smaller pieces."""

@@ -42,16 +42,16 @@ def sickness(ended: Ended, directory: Directory) -> Sick | None:
         names = ", ".join(variables) or "environment variables"
         return Sick(ErrorKind.API_KEYS_MISSING, f"{names} is not set; content-creator needs it.")
     if ended.exit_code in _SHELL_FOUND_NOTHING or any(word in said for word in _BROKEN_INSTALL):
-        return Sick(ErrorKind.CREATOR_MISSING, f"The creator cannot be run: {quoted(said)}")
+        return Sick(ErrorKind.CREATOR_MISSING, f"content-creator cannot be run: {quoted(said)}")
     if any(word in said for word in _NO_QUEUE):
-        return Sick(ErrorKind.CREATOR_REDIS_DOWN, "The creator was given no Redis.")
+        return Sick(ErrorKind.CREATOR_REDIS_DOWN, "creator.redis_url is not set; async mode needs it.")
     if ended.cut is None and ended.exit_code == 1 and not said and only_banner(ended.stdout):
         return directory.silent_exit()
     if ended.exit_code > 0 and (line := _usage_fault(said)) and not _of_the_task(line):
-        return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator does not accept what contenthubd asks: {line}.")
+        return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator rejected a command or option: {line}.")
     if ended.exit_code == 1 and (word := next((word for word in _DATABASE if word in said), None)):
         found = said[said.index(word) :].split()[0].rstrip(":,.;") if word == "SQLITE_" else word
-        return Sick(ErrorKind.DATABASE_MISSING, f"The creator's database does not work: {found}.")
+        return Sick(ErrorKind.DATABASE_MISSING, f"content-creator's database cannot be used: {found}.")
     return None
 
 
@@ -71,20 +71,20 @@ def _unstarted(error: OSError | ValueError, directory: Directory) -> Sick | None
     if isinstance(error, ValueError) or error.errno == errno.E2BIG:
         return None
     if error.errno in _NO_PROGRAM:
-        return directory.fault() or Sick(ErrorKind.CREATOR_MISSING, f"The creator cannot be run: {error}.")
-    return Sick(ErrorKind.NO_PROCESS, f"No process can be started at the moment: {error.strerror}.")
+        return directory.fault() or Sick(ErrorKind.CREATOR_MISSING, f"content-creator cannot be run: {error}.")
+    return Sick(ErrorKind.NO_PROCESS, f"The system could not start a process: {error.strerror}.")
 
 
 def refusal(ended: Ended) -> Failed | None:
     """What the creator (or the system) will never accept; None if this command does not say so."""
     if isinstance(ended, NotStarted):
         if isinstance(ended.error, ValueError) or ended.error.errno == errno.E2BIG:
-            return Failed(ErrorKind.REFUSED, f"The texts cannot be passed to the creator: {ended.error}.")
+            return Failed(ErrorKind.REFUSED, f"The texts cannot be passed to content-creator: {ended.error}.")
         return None
     said = ended.stderr_tail
     line = _usage_fault(said) or next((line for line in said.splitlines() if _refuses(line)), None)
     if ended.exit_code == 1 and line:
-        return Failed(ErrorKind.REFUSED, f"The creator refused: {line}", ended.exit_code, said)
+        return Failed(ErrorKind.REFUSED, f"content-creator rejected the request: {line}", ended.exit_code, said)
     return None
 
 
@@ -102,7 +102,7 @@ def out_of_time(ended: Ended) -> bool:
 def quoted(said: str) -> str:
     """The last lines of what a command wrote, as one line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return " / ".join(lines[-_LINES_QUOTED:]) or "it said nothing"
+    return " / ".join(lines[-_LINES_QUOTED:]) or "no error output"
 
 
 def story(ended: Ended) -> str:

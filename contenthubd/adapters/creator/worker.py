@@ -166,7 +166,7 @@ class Worker:
             return self._ended(f"The creator's worker ended with exit code {self._process.returncode}.")
         self._deaf = self._deaf or await self._deafness()
         if self._deaf:
-            log.warning("creator_worker_deaf", cause=self._deaf, worker_id=self._worker_id)
+            log.warning("creator_worker_unresponsive", cause=self._deaf, worker_id=self._worker_id)
             await self._end(timedelta(seconds=self._times.patience))
             return self._ended(f"The creator's worker took no tasks ({self._deaf}) and is replaced.")
         if anyio.current_time() - self._started_at > self._times.steady:

@@ -109,7 +109,7 @@ def parse(url: str) -> Address:
     if scheme not in SCHEMES or not mark:
         raise InvalidInput("It must begin with postgresql://.")
     if "#" in rest:
-        raise InvalidInput("It holds the character '#'; write it as %23.")
+        raise InvalidInput("It contains the character '#'; write it as %23.")
     before, _, query = rest.partition("?")
     authority, _, path = before.partition("/")
     credentials, _, hostlist = authority.rpartition("@")
@@ -202,7 +202,7 @@ def _decoded(text: str, what: str) -> str:
     except UnicodeDecodeError:
         raise InvalidInput(f"{what} is not UTF-8 once its %-codes are decoded.") from None
     if "\0" in decoded:
-        raise InvalidInput(f"{what} holds a zero byte.")
+        raise InvalidInput(f"{what} contains a zero byte.")
     return decoded
 
 

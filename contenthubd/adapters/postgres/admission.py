@@ -81,7 +81,7 @@ def _server_faults(server: Any, address: Address) -> list[DatabaseUnavailable]:
         faults.append(
             DatabaseRefused(
                 f"The database {address.database!r} has the encoding {server.encoding}; contenthubd needs {ENCODING}.",
-                why="It cannot hold every character of an article, and an encoding cannot be changed afterwards.",
+                why="It cannot store every character of an article, and an encoding cannot be changed afterwards.",
                 fix=f"Create a database under another name and name it in database.url: {create_database(address)}",
             )
         )

@@ -114,7 +114,9 @@ def created(path: Path, *, force: bool) -> Iterator[Writer]:
     """A new backup at ``path`` once the block ends well. Conflict if one is there, StateDirectoryError for the disk."""
     if path.exists() and not force:
         raise Conflict(
-            f"{path} already exists.", why="A backup overwrites nothing.", fix="Name another file, or use --force."
+            f"{path} already exists.",
+            why="An existing file is not overwritten.",
+            fix="Name another file, or use --force.",
         )
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -183,7 +185,7 @@ def checked(path: Path, newest: str) -> Manifest:
     with _readable(path):
         for name, member in members(path):
             if name in sums or (name == MANIFEST and content):
-                raise _damaged(path, f"It holds {name} twice.")
+                raise _damaged(path, f"It contains {name} twice.")
             if name == MANIFEST:
                 content = member.read()
                 continue
@@ -205,7 +207,7 @@ def members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
             if member is None:
                 raise _damaged(path, f"{entry.name!r} is not a file.")
             if entry.name != MANIFEST and not _NAME.fullmatch(entry.name):
-                raise _damaged(path, f"No backup has a part {entry.name!r}.")
+                raise _damaged(path, f"Unexpected part {entry.name!r}.")
             yield entry.name, member
 
 

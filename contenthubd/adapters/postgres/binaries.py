@@ -27,7 +27,7 @@ def find_postgres_bin(explicit: Path | None = None) -> Path:
         if not _complete(explicit):
             raise Unavailable(
                 f"There is no PostgreSQL in {explicit}.",
-                why="The folder must hold the programs postgres and initdb.",
+                why="The folder must contain the programs postgres and initdb.",
                 fix="Name the right folder, or none to use the wheel or the system's PostgreSQL.",
             )
         return explicit.resolve()

@@ -107,7 +107,7 @@ def stored_major(data_dir: Path) -> str | None:
                 return None
     raise StateDirectoryError(
         f"{data_dir} is not a PostgreSQL data directory.",
-        why="It holds files, but no PG_VERSION. Nothing in it was touched.",
+        why="It contains files, but no PG_VERSION. Nothing in it was touched.",
         fix="Move it away, or choose another state directory.",
     )
 

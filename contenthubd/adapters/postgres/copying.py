@@ -77,7 +77,7 @@ class DatedRows:
             if number < len(row) and not _INSTANT.fullmatch(row[number]):
                 found = row[number][:_SHOWN].decode("utf-8", "backslashreplace")
                 raise InvalidInput(
-                    f"The backup holds a date that has no certain meaning: {found!r} in {self._table}.{name}.",
+                    f"The backup contains an ambiguous date: {found!r} in {self._table}.{name}.",
                     why="It was written in the DateStyle of its server, which may put the day or the month first; "
                     "a backup made by this version is in ISO 8601.",
                     fix="Make a new backup with this version of contenthubd, from the database it came from; "

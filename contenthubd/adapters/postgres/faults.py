@@ -44,7 +44,7 @@ def cannot_run(code: int, output: str, data_dir: Path, bin_dir: Path) -> Content
     if code == launcher.NO_IDENTITY:
         return StateDirectoryError(
             f"PostgreSQL cannot be run on {data_dir} as this user.",
-            why=f"{why} PostgreSQL refuses root, and neither user namespaces nor another account can be had here.",
+            why=f"{why} PostgreSQL refuses root, and neither user namespaces nor another account is available here.",
             fix=f"Run contenthubd as an ordinary user, or give the data to nobody: chown -R nobody {data_dir}",
         )
     return Unavailable(

@@ -80,7 +80,7 @@ _FORGET: Final = text(f"""
     INSERT INTO fact (at, name, data)
     SELECT :now, 'instance_lost', jsonb_build_object('instance', name, 'seen_until', seen_until) FROM gone
 """)  # noqa: S608 - only our own clauses are put in
-_CAUSE: Final = "The daemon that was publishing it has not been seen for long: the target may have it."
+_CAUSE: Final = "Its daemon disappeared; the article may already be at the target."
 _LOST_SIGHT: Final = {
     "unknown": publication_step(PublicationState.PUBLISHING, PublicationEvent.LOST_SIGHT),
     "parked_fact": f"publication_{PublicationEvent.LOST_SIGHT}",

@@ -33,7 +33,7 @@ INVARIANTS: Final = (
     ),
     Invariant(
         "ended_attempts_have_no_lease",
-        "An attempt that has ended is leased by nobody.",
+        "An ended attempt has no lease.",
         """
         SELECT 'attempt ' || number || ' of task ' || task_id AS offender FROM attempt
         WHERE ended_at IS NOT NULL AND leased_until IS NOT NULL
@@ -41,7 +41,7 @@ INVARIANTS: Final = (
     ),
     Invariant(
         "tasks_in_flight_have_their_attempt",
-        "A task in flight has an open attempt of its present number.",
+        "A task in flight has an open attempt with its current number.",
         """
         SELECT 'task ' || task.id AS offender FROM task WHERE state IN ('submitting', 'submitted', 'running')
         AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.task_id = task.id AND attempt.number = task.attempt
@@ -50,7 +50,7 @@ INVARIANTS: Final = (
     ),
     Invariant(
         "only_tasks_in_flight_wait",
-        "Somebody waits for an open attempt only while its task is in flight with that very number.",
+        "An attempt is awaited only while its task is in flight with that attempt number.",
         """
         SELECT 'attempt ' || attempt.number || ' of task ' || task.id AS offender
         FROM attempt JOIN task ON task.id = attempt.task_id
@@ -70,12 +70,12 @@ INVARIANTS: Final = (
     ),
     Invariant(
         "retries_are_bounded",
-        "No task was charged with more failures than its retries and the first try allow.",
+        "No task has more than max_retries + 1 charged failures.",
         "SELECT 'task ' || id AS offender FROM task WHERE retry_count > max_retries + 1",
     ),
     Invariant(
         "completed_tasks_have_a_content",
-        "A task is completed exactly if it has its content.",
+        "A task is completed if, and only if, it has a content.",
         """
         SELECT 'task ' || task.id AS offender FROM task LEFT JOIN content ON content.task_id = task.id
         WHERE (task.state = 'completed') <> (content.id IS NOT NULL)
@@ -105,7 +105,7 @@ INVARIANTS: Final = (
     ),
     Invariant(
         "publications_fit_their_content",
-        "What is published or on its way belongs to a content that may be: published, or approved and on its way.",
+        "A publication that is published or in progress belongs to an approved or published content.",
         """
         SELECT 'publication ' || publication.id AS offender
         FROM publication JOIN content ON content.id = publication.content_id
@@ -124,7 +124,7 @@ INVARIANTS: Final = (
     ),
     Invariant(
         "facts_tell_of_something",
-        "The task and the content a fact tells of exist.",
+        "Every fact refers to an existing task and content.",
         """
         SELECT 'fact ' || fact.id AS offender FROM fact
         LEFT JOIN task ON task.id = fact.task_id LEFT JOIN content ON content.id = fact.content_id

@@ -40,7 +40,7 @@ def _future(table: str, column: str) -> str:
 DATES: Final = (
     Invariant(
         "dates_agree_with_ids",
-        "A row was created when its id was made.",
+        "created_at agrees with the time in the id.",
         " UNION ALL ".join(_apart(table) for table in _CREATED),
     ),
     Invariant(

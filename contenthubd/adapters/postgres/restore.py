@@ -145,7 +145,7 @@ async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path:
     known, instants = await catalog.columns(connection), await catalog.instants(connection)
     strange = sorted({entry.name for entry in manifest.tables} - set(known))
     if strange:
-        raise InvalidInput(f"The backup {path} has tables that its version has not: {', '.join(strange)}.")
+        raise InvalidInput(f"The backup {path} contains tables that its version does not define: {', '.join(strange)}.")
     for table in reversed(list(known)):
         await connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - a table of ours; a migration may fill it
     for name, member in archive.members(path):
@@ -166,7 +166,9 @@ async def _copied(
         entry.name, columns=entry.columns, source=rows, format="text", encoding="utf8"
     )
     if int(told.split()[-1]) != entry.rows:
-        raise InvalidInput(f"Table {entry.name} should have {entry.rows} rows, but {told.split()[-1]} came.")
+        raise InvalidInput(
+            f"Table {entry.name} should have {entry.rows} rows, but the backup contains {told.split()[-1]}."
+        )
 
 
 async def _numbered(connection: AsyncConnection, manifest: archive.Manifest) -> None:

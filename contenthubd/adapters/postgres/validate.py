@@ -72,10 +72,10 @@ async def _shape(database: Database, found: str) -> Check:
     except asyncpg.InsufficientPrivilegeError as fault:
         raise StateDirectoryError(
             "The tables cannot be compared with what they should be.",
-            why=f"A schema is made for that, and taken back at once: {fault}.",
-            fix="Let the user of database.url make schemas: GRANT CREATE ON DATABASE … TO …",
+            why=f"A schema is created for that and rolled back: {fault}.",
+            fix="Let the user of database.url create schemas: GRANT CREATE ON DATABASE … TO …",
         ) from fault
-    return _check("schema", "The tables are what the migrations make.", differing)
+    return _check("schema", "The tables match the migrations.", differing)
 
 
 async def _rows(moment: AsyncConnection, name: str, sentence: str, sql: str) -> Check:
@@ -92,12 +92,12 @@ async def _sequences(moment: AsyncConnection) -> Check:
         used = (await moment.execute(text(compared))).scalar_one()
         if used is not None and used > await catalog.last_number(moment, identity):
             behind.append(identity.name)
-    return _check("sequences_are_ahead", "The next number of every sequence is a new one.", behind)
+    return _check("sequences_are_ahead", "The next value of every sequence is unused.", behind)
 
 
 async def _files(moment: AsyncConnection, images: Path) -> Check:
     missing = [f"image {row.path}" async for row in await moment.stream(_FETCHED) if not (images / row.path).is_file()]
-    return _check("images_are_there", "The file of every fetched image is there.", missing)
+    return _check("images_are_there", "The file of every fetched image exists.", missing)
 
 
 def _check(name: str, sentence: str, offenders: list[str]) -> Check:

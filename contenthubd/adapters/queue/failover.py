@@ -127,13 +127,13 @@ class FailoverQueue:
         self._wait = min(self._wait * 2, LONGEST_WAIT) if relapsed else FIRST_WAIT
         why = f"{fault.what} {fault.why}" if self._wanted else f"{_NOT_NEEDED} ({fault.why.rstrip('.')})"
         tell = log.warning if self._wanted else log.info
-        tell("queue_fell_back", wanted=self._names[0], used=self._names[1], why=why)
+        tell("queue_switched_to_memory", wanted=self._names[0], used=self._names[1], why=why)
         self._change(self._fallback, self._names[1], why)
 
     def _come_back(self, changes: int) -> None:
         self._wanted = True
         if changes == self._changes and self._used is self._fallback:
-            log.info("queue_came_back", used=self._names[0], away_since=self._use.since.isoformat())
+            log.info("queue_switched_to_redis", used=self._names[0], away_since=self._use.since.isoformat())
             self._change(self._preferred, self._names[0], f"The {self._names[0]} queue answers again.")
 
     def _change(self, queue: TaskQueue, kind: str, why: str) -> None:

@@ -139,7 +139,7 @@ class RedisQueue:
             if self._hand:
                 await self._add({})
         except Unavailable as fault:
-            log.info("queue_left", in_hand=len(self._hand), why=str(fault))
+            log.info("queue_close_failed", in_hand=len(self._hand), why=str(fault))
         await self._server.close()
 
     async def _add(self, new: Held) -> None:
