@@ -21,7 +21,8 @@ RECORDS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 WORDS = """
     task, attempt, claim, lease, leased_until, heartbeat, backoff, jitter, promote, rescue, revive, prune, publication,
     pool, schedule, slot, slots, pause, resume, drain, stop, idempotency key, fact, submit, poll, settle, approve,
-    reject, publish, cancel
+    reject, publish, cancel, run, firing, control socket, door, desk, flight, crowd, look, lane, sick, deaf, charged,
+    uncharged
 """
 
 

@@ -24,7 +24,7 @@ _NOT_FIRST = frozenset(
 )
 _COMMAND = re.compile(r"`?(?:contenthubctl|systemctl|sudo)(?: (?!&&)[^\s;]+)+")
 _TEXTS = frozenset({"TOPIC", "TITLE", "WHY", "RESULT", "LOCATION", "VALUE", "ORIGIN"})
-_FIRST_TO_GO = ("BATCH", "MODE", "PRIORITY", "TRIES", "SLOTS", "ORIGIN", "LOCATION", "CHARS")
+_FIRST_TO_GO = ("BATCH", "MODE", "PRIORITY", "TRIES", "RUNS", "ORIGIN", "LOCATION", "CHARS")
 
 
 def width(text: str) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 COLUMNS = ("NAME", "ACCOUNT", "CRON", "TIME ZONE", "NEXT", "TOPIC")
-FIRING_COLUMNS = ("DUE", "AT", "OUTCOME", "SLOTS", "TASK", "STATE", "WHY")
+FIRING_COLUMNS = ("DUE", "AT", "OUTCOME", "RUNS", "TASK", "STATE", "WHY")
 _SAID = {"pause": "paused", "resume": "resumed", "delete": "deleted; its tasks stay"}
 _PATH = "/v1/schedules"
 
