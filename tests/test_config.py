@@ -2,14 +2,15 @@
 
 import os
 import pwd
+import re
 from pathlib import Path
 
 import pytest
 
-from contenthubd.config.keys import ALIASES, KEYS
+from contenthubd.config.keys import ALIASES, KEYS, Key, schema
 from contenthubd.config.loader import default_path, load
 from contenthubd.config.model import Config
-from contenthubd.config.values import plain
+from contenthubd.config.values import check, from_text, plain
 from contenthubd.domain.errors import InvalidConfig
 from contenthubd.domain.task import Mode
 from tests.config_case import HOME, Write, fault_of, faults_of, from_environment, writer
@@ -119,6 +120,38 @@ def test_aliases(variable: str, text: str, path: str, value: object) -> None:
     section, name = path.split(".")
     assert plain(getattr(getattr(loaded.config, section), name)) == value
     assert loaded.origins[path] == f"environment {variable}"
+
+
+@pytest.mark.parametrize("key", schema(), ids=lambda key: key.path)
+def test_every_duration_may_have_a_unit_of_its_own(key: Key) -> None:
+    unit = key.name.rpartition("_")[2]
+    assert (unit in UNITS) == bool(re.search(rf"\b({'|'.join(UNITS)})\b", key.expected))
+    if unit not in UNITS:
+        return
+    text, value = UNITS[unit]
+    if isinstance(key.default, tuple):
+        assert check(key, [text, 1, text], None) == (value, 1, value)
+        assert check(key, from_text(key.shape, f"{text}, 1,{text}"), None) == (value, 1, value)
+    else:
+        assert check(key, text, None) == value
+        assert check(key, from_text(key.shape, f" {text} "), None) == value
+
+
+UNITS = {"seconds": ("60m", 3600), "days": ("48h", 2)}
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("timeout_seconds = '20 minutes'", "'20 minutes' is not a duration; write 20m."),
+        ("timeout_seconds = '600'", 'Write it without quotes, or with its unit: "600s".'),
+        ("timeout_seconds = 'soon'", "'soon' is not a duration; write 90s, 15m, 24h or 7d."),
+        ("timeout_seconds = '8d'", 'must be a number of seconds from 0.01 to 604800, found "8d".'),
+        ("retry_delays_seconds = ['30s', '1 min']", "'1 min' is not a duration; write 1m."),
+    ],
+)
+def test_a_duration_that_cannot_be_read_is_told_what_to_write(write: Write, text: str, hint: str) -> None:
+    assert hint in fault_of(write(f"[tasks]\n{text}\n"))
 
 
 def test_every_alias_is_tried_above() -> None:

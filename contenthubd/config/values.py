@@ -14,11 +14,14 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import inspect
 
+from contenthubd import durations
 from contenthubd.adapters.postgres.address import SCHEMES, parse
 from contenthubd.config.keys import Key, choices, suggest, unwrap
 from contenthubd.domain import invisible
 from contenthubd.domain.errors import InvalidInput
 
+_UNITS = {"seconds": 1, "days": 86_400}
+_FIRST = {"seconds": "s", "days": "d"}
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
@@ -51,7 +54,7 @@ def from_text(shape: inspect.Type, text: str) -> object:
         case inspect.IntType():
             return int(word) if _WHOLE.fullmatch(word) else _fraction(word, text)
         case inspect.FloatType():
-            return _fraction(word, text)
+            return _in_unit(shape, _fraction(word, text))
         case inspect.LiteralType() | inspect.EnumType():
             return word.lower()
         case inspect.VarTupleType():
@@ -60,13 +63,35 @@ def from_text(shape: inspect.Type, text: str) -> object:
             return text
 
 
+def _in_unit(shape: inspect.Type, value: object) -> object:
+    """``"90s"`` and the like as a number of the key's unit; what is none stays as it is."""
+    unit = _UNITS.get(unwrap(shape)[1].get("unit", ""))
+    if unit is None or not isinstance(value, str):
+        return value
+    try:
+        read, with_unit = durations.seconds(value.strip())
+    except ValueError:
+        return value
+    return read / unit if with_unit else value
+
+
+def _spans(shape: inspect.Type, value: object) -> object:
+    """The same for a key that is a list of durations."""
+    bare = unwrap(shape)[0]
+    if isinstance(bare, inspect.VarTupleType) and isinstance(value, list | tuple):
+        return [_in_unit(bare.item_type, item) for item in value]
+    return _in_unit(shape, value)
+
+
 def check(key: Key, value: object, home: Path | None) -> object:
     """The value as the model wants it; ``home`` replaces a leading ``~``. Raises InvalidInput with one sentence."""
+    shape = inspect.type_info(key.annotation)
     try:
-        converted = msgspec.convert(value, key.annotation)
+        converted = msgspec.convert(_spans(shape, value), key.annotation)
     except msgspec.ValidationError as error:
         words = choices(key.shape)
         hint = suggest(value, words) if isinstance(value, str) else ""
+        hint = hint or _duration_hint(shape, value)
         raise InvalidInput(f"{key.path} must be {key.expected}, found {quoted(value)}.{hint}") from error
     for text in _texts(converted):
         if _CONTROL.search(text):
@@ -78,6 +103,24 @@ def check(key: Key, value: object, home: Path | None) -> object:
             raise InvalidInput(f"{key.path} {fault} Found {quoted(text)}.")
     further = _FURTHER.get(key.check)
     return further(key, converted, home) if further else converted
+
+
+def _duration_hint(shape: inspect.Type, value: object) -> str:
+    """How to write what was meant as a duration."""
+    bare = unwrap(shape)[0]
+    item, written = (bare.item_type, value) if isinstance(bare, inspect.VarTupleType) else (shape, [value])
+    unit = unwrap(item)[1].get("unit", "")
+    if unit not in _UNITS or not isinstance(written, list | tuple):
+        return ""
+    for one in written:
+        if isinstance(one, str):
+            try:
+                _, with_unit = durations.seconds(one.strip())
+            except ValueError as fault:
+                return f" {fault}."
+            if not with_unit:
+                return f' Write it without quotes, or with its unit: "{one.strip()}{_FIRST[unit]}".'
+    return ""
 
 
 def quoted(value: object) -> str:

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
+from contenthubd import durations
 from contenthubd.ctl.failure import USAGE, Failure
 from contenthubd.ctl.output import FORMATS
 
@@ -150,22 +151,28 @@ def leaves(parser: Parser) -> Iterable[Parser]:
 
 
 def seconds(text: str) -> float:
-    """``90``, ``90s``, ``15m``, ``24h`` or ``7d`` as seconds."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if found is None or not float(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 15m, 24h or 7d")
-    value = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
-    if value > MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is longer than the maximum, {MAX_SECONDS // 86_400}d")
-    return value
+    """``90s``, ``15m``, ``24h`` or ``7d`` as seconds, which a number without a unit is, too."""
+    return _duration(text)[0]
 
 
 def period(text: str) -> float:
     """A duration of the past, which needs its unit: hours are meant as often as seconds."""
-    value = seconds(text)
-    if text[-1].isdecimal():
+    value, with_unit = _duration(text)
+    if not with_unit:
         raise argparse.ArgumentTypeError(f"{text!r} has no unit; write {text}h, {text}m, {text}s or {text}d")
     return value
+
+
+def _duration(text: str) -> tuple[float, bool]:
+    try:
+        value, with_unit = durations.seconds(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be longer than zero")
+    if value > MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is longer than the maximum, {MAX_SECONDS // 86_400}d")
+    return value, with_unit
 
 
 def several(choices: Sequence[str]) -> Callable[[str], list[str]]:

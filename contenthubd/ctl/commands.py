@@ -22,6 +22,8 @@ REVIEW_STATES = ("pending_review", "approved", "rejected", "published")
 BATCH_FORMATS = ("txt", "csv", "jsonl")
 ALIASES = {"task": "tasks", "schedule": "scheduler"}
 HELP_TOPICS = ("exit-codes", "formatting", "environment")
+PERIOD = "90s, 15m, 24h, 7d"
+WAIT = "such as 90s, 15m or 3600 (seconds)"
 DESCRIPTION = """Submit topics to contenthubd, watch the work, review what comes out."""
 EPILOG = """An ID is any unique beginning or end of an id, at least four characters; lists show the last eight.
 More: contenthubctl NOUN --help, contenthubctl NOUN VERB --help, contenthubctl help exit-codes"""
@@ -150,18 +152,19 @@ def _add_request_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--timeout-seconds",
-        type=float,
-        metavar="S",
-        help="time limit of one attempt (default: [tasks] timeout_seconds of the configuration)",
+        type=seconds,
+        metavar="TIME",
+        help=f"time limit of one attempt, {WAIT} (default: [tasks] timeout_seconds of the configuration)",
     )
 
 
 def _waiting(parser: Parser, *, optional: bool) -> None:
     if optional:
         switch(parser, "wait", "watch until everything is finished and published, or cannot be (default: no)")
-    parser.add_argument("--timeout", type=seconds, metavar="TIME", help="stop waiting after that time (exit code 7)")
+    parser.add_argument("--timeout", type=seconds, metavar="TIME",
+                        help=f"stop waiting after that time, {WAIT} (exit code 7)")  # fmt: skip
     parser.add_argument("--reconnect", type=seconds, metavar="TIME",
-                        help="how long to try again when the daemon goes away (default: 30s)")  # fmt: skip
+                        help=f"how long to try again when the daemon goes away, {WAIT} (default: 30s)")  # fmt: skip
     parser.add_argument(
         "--exit-status", action="store_true", help="implied by waiting: exit 1 unless all tasks complete"
     )
@@ -172,9 +175,7 @@ def _filters(parser: Parser, states: tuple[str, ...]) -> None:
                         help=f"one or more, comma-separated: {', '.join(states)}")  # fmt: skip
     parser.add_argument("--account", help="only this account's")
     parser.add_argument("--batch", metavar="ID", help="only this batch's; `last` is the newest")
-    parser.add_argument(
-        "--since", type=period, metavar="TIME", help="only what was created in the last 90s, 15m, 24h, 7d"
-    )
+    parser.add_argument("--since", type=period, metavar="TIME", help=f"only what was created in the last {PERIOD}")
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="maximum number to show (default: 50)")
 
 
@@ -193,7 +194,9 @@ def _retry(verbs: Group, name: str) -> None:
 def _stats(verbs: Group, name: str) -> None:
     stats = verbs.command(name, "tasks:stats", "Show counts, success rate and load.",
                           ("task stats", "task stats --since 7d --json"))  # fmt: skip
-    stats.add_argument("--since", type=period, default=86_400.0, metavar="TIME", help="the period (default: 24h)")
+    stats.add_argument(
+        "--since", type=period, default=86_400.0, metavar="TIME", help=f"the period, such as {PERIOD} (default: 24h)"
+    )
 
 
 def _status(verbs: Group, name: str) -> None:
@@ -217,8 +220,10 @@ def _list(verbs: Group, name: str) -> None:
                             f"{prefix} --batch last -o jsonl"))  # fmt: skip
     _filters(parser, STATES)
     parser.add_argument("--finished-since", type=period, metavar="TIME",
-                        help="only tasks that finished in the last 90s, 15m, 24h, 7d")  # fmt: skip
-    parser.add_argument("--finished-until", type=period, metavar="TIME", help="only tasks that finished before that")
+                        help=f"only tasks that finished in the last {PERIOD}")  # fmt: skip
+    parser.add_argument(
+        "--finished-until", type=period, metavar="TIME", help="only tasks that finished longer ago, such as 24h"
+    )
     parser.add_argument("--sort", choices=ORDERS,
                         help="newest first, latest end first, or next to start first (default: created; finished "
                              "with --finished-since or --finished-until)")  # fmt: skip
@@ -311,9 +316,9 @@ def _database(verbs: Group, name: str) -> None:
 
 def _health(top: Group, name: str) -> None:
     parser = top.command(name, "daemon:health", "Show the health of the daemon and its dependencies.",
-                         ("health --exit-status", "health --wait 30"))  # fmt: skip
+                         ("health --exit-status", "health --wait 30s"))  # fmt: skip
     parser.add_argument("--wait", type=seconds, nargs="?", const=60.0, metavar="TIME",
-                        help="until the daemon is ready, at most that long (default: 60s)")  # fmt: skip
+                        help=f"until the daemon is ready, at most that long, {WAIT} (default: 60s)")  # fmt: skip
     parser.add_argument("--exit-status", action="store_true", help="exit 8 unless the status is ok")
 
 

@@ -1,5 +1,6 @@
 """The command line by itself: examples, suggestions, documentation."""
 
+import argparse
 import io
 import re
 import shlex
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contenthubd import __version__
-from contenthubd.ctl.arguments import Parser, leaves, parse, seconds
+from contenthubd.ctl.arguments import Parser, leaves, parse, period, seconds
 from contenthubd.ctl.commands import _COMMANDS, HELP_TOPICS
 from contenthubd.ctl.failure import USAGE, Failure
 from contenthubd.ctl.main import build_parser, main
@@ -20,6 +21,18 @@ from tests.running import CHECKOUT
 
 LEAVES = list(leaves(build_parser()))
 DOCS = (CHECKOUT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def needed(leaf: Parser) -> list[str]:
+    """The shortest command line that this command takes."""
+    words = leaf.prog.split()[1:]
+    for action in leaf._actions:
+        value = next(iter(action.choices)) if action.choices else "1" if action.type is int else "abcd"
+        if action.option_strings and action.required:
+            words += [action.option_strings[-1], value]
+        elif not action.option_strings and action.nargs in (None, "+"):
+            words.append(value)
+    return words
 
 
 def examples(leaf: Parser) -> list[str]:
@@ -94,15 +107,10 @@ def test_options_may_stand_before_and_after() -> None:
 
 
 @pytest.mark.parametrize("command", ["task list", "task stats", "content list"])
-@pytest.mark.parametrize("text", ["9999999d", "3000000d", "36501d", "9" * 400, "9" * 400 + "d"])
+@pytest.mark.parametrize("text", ["9999999d", "3000000d", "36501d", "9" * 400 + "d"])
 def test_a_duration_beyond_the_calendar_is_refused(command: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--since", text]) == USAGE
     assert "is longer than the maximum, 36500d" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("text", "value"), [("90", 90), ("1.5s", 1.5), ("15m", 900), ("24h", 86_400), ("7d", 604_800)])
-def test_durations(text: str, value: float) -> None:
-    assert seconds(text) == value
 
 
 @pytest.mark.parametrize("topic", HELP_TOPICS)
@@ -141,10 +149,54 @@ def test_the_version_needs_no_command(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == f"contenthubctl {__version__}\n"
 
 
-@pytest.mark.parametrize("option", ["--since", "--finished-since", "--finished-until"])
-def test_a_period_needs_its_unit(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["task", "list", option, "24"]) == USAGE
-    assert "'24' has no unit; write 24h, 24m, 24s or 24d" in capsys.readouterr().err
+def valued(leaf: Parser) -> list[argparse.Action]:
+    """Its options that take a value."""
+    return [action for action in leaf._actions if action.option_strings and action.nargs != 0]
+
+
+LONG = [(leaf, action) for leaf in LEAVES for action in valued(leaf) if action.type in (seconds, period)]
+COUNTED = {"limit", "count", "min_chars", "max_chars", "priority", "max_retries"}
+"""Numbers that are no durations."""
+
+
+def test_every_option_that_takes_a_duration_is_known_as_one() -> None:
+    for leaf in LEAVES:
+        for action in valued(leaf):
+            number = action.type in (int, float)
+            named = re.search(r"time$|timeout|since|until|wait|seconds|interval|delay|every|age$", action.dest)
+            assert not number or action.dest in COUNTED, f"{leaf.prog} {action.dest}: a duration, or a count?"
+            assert not named or (leaf, action) in LONG, f"{leaf.prog} {action.dest} is not read as a duration"
+            assert (action.metavar == "TIME") == ((leaf, action) in LONG), f"{leaf.prog} {action.dest}"
+    assert {action.dest for _, action in LONG} >= {"timeout", "reconnect", "wait", "since", "timeout_seconds"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("90s", ""), ("10m", ""), ("2h", ""), ("1d", ""), ("0.5h", ""),
+        ("24", "'24' has no unit; write 24h, 24m, 24s or 24d"), ("5 min", "'5 min' is not a duration; write 5m"),
+        ("1h30m", "'1h30m' is not a duration; write 90m"), ("1w", "write 7d"), ("soon", "write 90s, 15m, 24h or 7d"),
+        ("", "write 90s, 15m, 24h or 7d"), ("0s", "must be longer than zero"), ("\u0663m", "is not a duration"),
+        ("36501d", "is longer than the maximum, 36500d"), ("nan", "is not a duration"), ("1e3", "is not a duration"),
+    ],
+)  # fmt: skip
+def test_every_duration_is_read_alike(text: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for leaf, action in LONG:
+        words = [*needed(leaf), f"{action.option_strings[-1]}={text}"]
+        bare = action.type is seconds and text.isdecimal()
+        if told and not bare:
+            assert main(words) == USAGE
+            assert told in capsys.readouterr().err, words
+        else:
+            assert isinstance(getattr(parse(build_parser(), words), action.dest), float), words
+
+
+@pytest.mark.parametrize(("leaf", "action"), LONG, ids=lambda one: getattr(one, "prog", getattr(one, "dest", "")))
+def test_help_shows_how_a_duration_is_written(leaf: Parser, action: argparse.Action) -> None:
+    assert re.search(r"\b(90s|24h)\b", action.help or "")
+    assert ("(seconds)" in (action.help or "")) == (action.type is seconds), (
+        "where a number alone is seconds, help says so"
+    )
 
 
 @pytest.mark.parametrize(
