@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from sqlalchemy.engine import make_url
@@ -30,6 +31,9 @@ _FINGERPRINT = """
         UNION ALL SELECT c::text FROM pg_extension c WHERE oid >= 16384
         UNION ALL SELECT c::text FROM pg_rewrite c WHERE oid >= 16384
         UNION ALL SELECT c::text FROM pg_event_trigger c
+        UNION ALL SELECT c::text FROM pg_sequence c WHERE seqrelid >= 16384
+        UNION ALL SELECT c::text FROM pg_statistic_ext c
+        UNION ALL SELECT c::text FROM pg_policy c
         UNION ALL SELECT c::text FROM pg_namespace c WHERE nspname !~ '^pg_'
         UNION ALL SELECT c::text FROM pg_default_acl c
         UNION ALL SELECT c::text FROM pg_largeobject_metadata c
@@ -43,9 +47,12 @@ _FINGERPRINT = """
 _LARGEST = "SELECT max(pg_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND oid >= 16384"
 _BULKY = 64 * 8192
 """Bytes of one table; the plans and the time of a next test could depend on more."""
-_EMPTY = """
+_HANG_UP = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid();
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+"""First of all: a test that failed may have left a connection that holds locks."""
+_EMPTY = """
     SET session_replication_role = replica;
     DO $$
     DECLARE place regclass;
@@ -105,6 +112,10 @@ class TestServer:
         """The URL of a copy of ``template`` that nobody has."""
         if self._empty.get(template):
             return self._empty[template].pop()
+        return await self.new_database(template)
+
+    async def new_database(self, template: str) -> str:
+        """The URL of a copy of ``template`` that nobody ever had."""
         name = f"{template}_{next(self._numbers)}"
         await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self._url_of(name)
@@ -132,10 +143,8 @@ class TestServer:
         """The fingerprint of a database with the rows of these tables, and how many bytes its largest table has."""
         connection = await connect_to(url)
         try:
-            told = [await connection.fetchval(_FINGERPRINT)]
-            for name in filled:
-                told += await connection.fetch(f"SELECT t::text FROM {name} t ORDER BY t")  # noqa: S608 - our own names
-            return repr(told), await connection.fetchval(_LARGEST)
+            await connection.execute(_HANG_UP)
+            return await fingerprint(connection, filled), await connection.fetchval(_LARGEST)
         finally:
             await connection.close(timeout=10)
 
@@ -145,3 +154,11 @@ class TestServer:
             await connection.execute(sql)
         finally:
             await connection.close(timeout=10)
+
+
+async def fingerprint(connection: "asyncpg.Connection[Any]", filled: tuple[str, ...]) -> str:
+    """All that is not rows of tables, and the rows of these."""
+    told = [await connection.fetchval(_FINGERPRINT)]
+    for name in filled:
+        told += await connection.fetch(f"SELECT t::text FROM {name} t ORDER BY t")  # noqa: S608 - our own names
+    return repr(told)
