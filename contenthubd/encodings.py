@@ -41,7 +41,7 @@ def mark(raw: bytes) -> tuple[str, int]:
     return next(((name, len(start)) for start, name in _MARKS if raw.startswith(start)), ("", 0))
 
 
-def certain(raw: bytes) -> str:
+def decode_certain(raw: bytes) -> str:
     """The text of a file with a byte order mark, or in UTF-8; UnicodeDecodeError if it is neither."""
     name, length = mark(raw)
     return raw[length:].decode(name or "utf-8")
@@ -67,7 +67,7 @@ def likely(raw: bytes) -> str:
     return "cp1252" if _latin(sample) else "gb18030" if _fits_gb18030(raw) else ""
 
 
-def is_utf8(raw: bytes) -> bool:
+def is_certainly_utf8(raw: bytes) -> bool:
     """Whether text is UTF-8 beyond doubt: valid, with some characters of three or more bytes."""
     if len(_WIDE.findall(raw[:_SAMPLE])) < 4:
         return False

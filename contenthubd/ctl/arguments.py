@@ -188,6 +188,11 @@ def several(choices: Sequence[str]) -> Callable[[str], list[str]]:
     return read
 
 
+def keywords(text: str) -> list[str]:
+    """Keywords out of one text: commas, semicolons (full-width ones too) and line breaks separate them."""
+    return [word.strip() for word in re.split(r"[,，、;；\n]", text) if word.strip()]
+
+
 def switch(parser: Any, name: str, text: str) -> None:
     """``--NAME`` and ``--no-NAME``; None when neither is given."""
     parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from contenthubd.ctl import decoding, spreadsheet
+from contenthubd.ctl.arguments import nearest
 from contenthubd.ctl.failure import USAGE, Failure
 
 TEXTS = frozenset({"topic", "requirements", "category", "tone", "audience", "mode", "idempotency_key"})
-WHOLE = frozenset({"priority", "min_chars", "max_chars", "max_retries"})
-FIELDS = (*sorted(TEXTS), *sorted(WHOLE), "keywords", "timeout_seconds", "auto_approve")
+NUMBERS = spreadsheet.WHOLE | {"max_retries"}
+FIELDS = (*sorted(TEXTS), *sorted(NUMBERS), "keywords", "timeout_seconds", "auto_approve")
 
 
 @dataclass
@@ -67,8 +68,7 @@ def _form_of(path: str) -> str:
     if ending in ("txt", "csv", "jsonl", "tsv"):
         return ending.replace("tsv", "csv")
     if ending in ("xlsx", "xls", "ods", "numbers", "et"):
-        raise Failure(f"{path} is a workbook of a spreadsheet program, not a text file.",
-                      fix="In the spreadsheet program, save it as CSV UTF-8.", exit_code=USAGE)  # fmt: skip
+        raise decoding.workbook(path)
     raise Failure(
         f"Unknown file format: {path}.", why="Known extensions: .txt, .csv, .tsv, .jsonl.",
         fix="Give --format txt, csv or jsonl.", exit_code=USAGE,
@@ -120,7 +120,7 @@ def _refused(constant: str) -> Any:
 def _request_faults(request: Any) -> list[str]:
     if not isinstance(request, dict):
         return [f"A JSON object is expected, not {json.dumps(request, ensure_ascii=False)[:40]}."]
-    faults = [f"Unknown field {name!r}.{_nearest(name, FIELDS)}" for name in request if name not in FIELDS]
+    faults = [f"Unknown field {name!r}. {nearest(name, FIELDS)}".rstrip() for name in request if name not in FIELDS]
     if "topic" not in request:
         faults.append("There is no 'topic'.")
     for name, value in request.items():
@@ -137,7 +137,7 @@ def _expected(name: str, value: Any) -> str:
     number = isinstance(value, int) and not isinstance(value, bool)
     wrong = {
         "a string": name in TEXTS and not isinstance(value, str),
-        "a whole number": name in WHOLE and not number,
+        "a whole number": name in NUMBERS and not number,
         "a number": name == "timeout_seconds" and not (number or isinstance(value, float)),
         "true or false": name == "auto_approve" and not isinstance(value, bool),
         "a list of strings": name == "keywords"
@@ -148,10 +148,3 @@ def _expected(name: str, value: Any) -> str:
 
 def _csv(lines: list[tuple[int, str]], batch: Batch) -> None:
     spreadsheet.rows(lines, batch.add, lambda number, fault: batch.faults.append((number, fault)))
-
-
-def _nearest(word: str, choices: tuple[str, ...]) -> str:
-    import difflib  # only for mistakes
-
-    near = difflib.get_close_matches(word, choices, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""

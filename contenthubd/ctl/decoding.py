@@ -7,7 +7,7 @@ import shlex
 import sys
 
 from contenthubd.ctl.failure import USAGE, Failure
-from contenthubd.encodings import certain, is_utf8, likely, mark
+from contenthubd.encodings import decode_certain, is_certainly_utf8, likely, mark
 
 MAX_BYTES = 64 * 2**20
 """Far more than the daemon takes in one request, and an end to /dev/zero."""
@@ -33,9 +33,14 @@ def content(path: str) -> bytes:
         raise Failure(f"{path} is too large.", why=f"It has more than {MAX_BYTES:,} bytes.",
                       fix="Split it into several files.", exit_code=USAGE)  # fmt: skip
     if raw.startswith(_WORKBOOKS):
-        raise Failure(f"{path} is a workbook of a spreadsheet program, not a text file.",
-                      fix="In the spreadsheet program, save it as CSV UTF-8.", exit_code=USAGE)  # fmt: skip
+        raise workbook(path)
     return raw
+
+
+def workbook(path: str) -> Failure:
+    """What to tell about a file that a spreadsheet program keeps for itself."""
+    return Failure(f"{path} is a workbook of a spreadsheet program, not a text file.",
+                   fix="In the spreadsheet program, save it as CSV UTF-8.", exit_code=USAGE)  # fmt: skip
 
 
 def lines(
@@ -48,7 +53,7 @@ def lines(
     if guess and guess != "cp1252":
         raise _looks_like(raw, guess, path, account)
     try:
-        return _numbered(certain(raw)), []
+        return _numbered(decode_certain(raw)), []
     except UnicodeDecodeError as error:
         if name := mark(raw)[0].replace("utf-8", ""):
             why = f"Its byte order mark says {name}, but byte {error.start + 1} does not fit."
@@ -90,7 +95,7 @@ def _as_told(raw: bytes, encoding: str, path: str) -> str:
     codec = _codec(encoding)
     marked, length = mark(raw)
     told = codec.name.replace("_", "-").removesuffix("-sig")
-    if (marked and not _agree(marked, told)) or (not marked and told != "utf-8" and is_utf8(raw)):
+    if (marked and not _agree(marked, told)) or (not marked and told != "utf-8" and is_certainly_utf8(raw)):
         what = f"begins with a byte order mark of {marked}" if marked else "is UTF-8 text"
         raise Failure(f"{path} is not {encoding}.", why=f"It {what}.", fix="Leave --encoding out.", exit_code=USAGE)
     try:

@@ -9,7 +9,7 @@ from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import OK, USAGE, Failure
 from contenthubd.ctl.listing import each, pages
 from contenthubd.ctl.output import Output, short
-from contenthubd.ctl.submit import request_fields, utf8
+from contenthubd.ctl.submit import request_fields
 from contenthubd.ctl.times import When, instant, minute
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
@@ -24,7 +24,7 @@ _PATH = "/v1/schedules"
 
 def create(args: Namespace, client: Client, output: Output) -> int:
     """Store a schedule."""
-    request = {**request_fields(args), "topic": utf8("--topic", args.topic)}
+    request = {**request_fields(args), "topic": args.topic}
     body = {"name": args.name, "account": args.account, "cron": args.cron, "time_zone": args.time_zone or "UTC",
             "catch_up": args.catch_up, "overlap": bool(args.overlap), "request": request}  # fmt: skip
     _show(client.post(_PATH, body), output)

@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
+from contenthubd.ctl.arguments import keywords, nearest
+from contenthubd.ctl.decoding import MAX_BYTES
 from contenthubd.ctl.failure import USAGE, Failure
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import
@@ -36,17 +38,10 @@ CHINESE = {
 _MEANT = {word: column for column, words in CHINESE.items() for word in words.split()} | {one: one for one in COLUMNS}
 SEPARATORS = ",;\t|，；、"
 _NAMED = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "vertical bar"}
-_SEPARATION = re.compile(r"[,，、;；\n]")
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.0{1,6})?")
 WHOLE = frozenset({"priority", "min_chars", "max_chars"})
-MAX_CELL = 64 * 2**20
 Add = Callable[[int, "dict[str, Any]"], None]
 Refuse = Callable[[int, str], None]
-
-
-def keywords(text: str) -> list[str]:
-    """Keywords out of one text: ASCII and Chinese commas, semicolons and line breaks part them."""
-    return [word.strip() for word in _SEPARATION.split(text) if word.strip()]
 
 
 def rows(lines: list[tuple[int, str]], add: Add, refuse: Refuse) -> None:
@@ -77,7 +72,7 @@ def _sep(line: str) -> str:
 
 def _cells(lines: list[tuple[int, str]], separator: str, refuse: Refuse) -> Iterator[tuple[int, list[str]]]:
     """Rows with the number of their first line; a row that is no CSV is refused and the next one is read."""
-    csv.field_size_limit(MAX_CELL)
+    csv.field_size_limit(MAX_BYTES)
     numbers = [number for number, _ in lines]
     reader = csv.reader((f"{line}\n" for _, line in lines), strict=True, delimiter=separator, skipinitialspace=True)
     begun = 0
@@ -147,7 +142,7 @@ def _header(cells: list[str], number: int, separator: str) -> list[str]:
         return header
     why = "A column is named twice." if "topic" in header else "The column topic is missing."
     if unknown:
-        why = f"There is no column {unknown[0][:60]!r}.{_nearest(unknown[0][:60])}"
+        why = f"There is no column {unknown[0][:60]!r}. {nearest(unknown[0][:60], COLUMNS)}".rstrip()
         if separator != ",":
             why += f" The separator looks like a {_NAMED.get(separator, separator)}."
         elif other := re.search(r"(?i)\btopic\b\s*([^\w\s,])", unknown[0][:200]):
@@ -185,10 +180,3 @@ def _value(name: str, cell: str) -> Any:
     if name in WHOLE:
         return int(cell.partition(".")[0])
     return (keywords(cell) or None) if name == "keywords" else cell
-
-
-def _nearest(word: str) -> str:
-    import difflib  # only for mistakes
-
-    near = difflib.get_close_matches(word, COLUMNS, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""

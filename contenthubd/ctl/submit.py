@@ -4,6 +4,7 @@ import re
 from argparse import Namespace
 from typing import Any
 
+from contenthubd.ctl.arguments import keywords
 from contenthubd.ctl.client import Client
 from contenthubd.ctl.failure import OK, USAGE, Failure, Unreachable
 from contenthubd.ctl.output import Output, short
@@ -21,7 +22,7 @@ def generate(args: Namespace, client: Client, output: Output) -> int:
     """Submit one topic."""
     _patience_fits(args)
     _placeholders(args.topic, output)
-    order = _order(args, [{"topic": utf8("--topic", args.topic)}])
+    order = _order(args, [{"topic": args.topic}])
     submitted = client.post("/v1/tasks", order)
     task = submitted["tasks"][0]
     if not task["created"]:
@@ -180,7 +181,7 @@ def _order(args: Namespace, requests: list[dict[str, Any]]) -> dict[str, Any]:
     """The request's body; what a line says itself comes before the options."""
     given = request_fields(args)
     return {
-        "account": utf8("--account", args.account),
+        "account": args.account,
         "requests": [{**given, **{k: v for k, v in one.items() if v is not None}} for one in requests],
         "idempotency_key": args.idempotency_key,
     }
@@ -190,26 +191,8 @@ def request_fields(args: Namespace) -> dict[str, Any]:
     """What the options ask for besides the topic."""
     shared = {name: getattr(args, name) for name in _SHARED}
     if args.keywords:
-        shared["keywords"] = [
-            word.strip() for word in re.split("[,，、;；]", utf8("--keywords", args.keywords)) if word.strip()
-        ]
-    return {
-        name: utf8(f"--{name}", value) if isinstance(value, str) else value
-        for name, value in shared.items()
-        if value is not None
-    }
-
-
-def utf8(option: str, text: str) -> str:
-    """The text, or a Failure if the command line held bytes that are not UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise Failure(
-            f"{option} is not UTF-8 text.", why=f"Character {error.start + 1} cannot be read.",
-            fix="Check the terminal's encoding.", exit_code=USAGE,
-        ) from None  # fmt: skip
-    return text
+        shared["keywords"] = keywords(args.keywords)
+    return {name: value for name, value in shared.items() if value is not None}
 
 
 def _by_line(failure: Failure, lines: list[int]) -> list[tuple[int, str]]:

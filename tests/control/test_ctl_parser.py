@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from contenthubd import __version__
 from contenthubd.ctl.arguments import Parser, leaves, parse, period, seconds
-from contenthubd.ctl.commands import _COMMANDS, HELP_TOPICS
+from contenthubd.ctl.commands import _COMMANDS, ALIASES, BATCH_FORMATS, HELP_TOPICS
 from contenthubd.ctl.failure import USAGE, Failure
 from contenthubd.ctl.main import build_parser, main
+from contenthubd.ctl.output import FORMATS
 from contenthubd.ctl.run import _are_text, _arguments
 from contenthubd.ctl.texts import TEXTS
 from tests.running import CHECKOUT
@@ -52,18 +53,38 @@ def test_every_command_has_two_examples_that_parse(leaf: Parser) -> None:
         }
 
 
+def section(leaf: Parser) -> str:
+    found = re.search(rf"^### `{re.escape(leaf.prog)}`$(.*?)(?=^##)", DOCS + "\n##", re.MULTILINE | re.DOTALL)
+    assert found, f"docs/cli.md has no section for {leaf.prog}"
+    return found[1]
+
+
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.prog)
 def test_every_command_and_option_is_documented(leaf: Parser) -> None:
-    section = re.search(rf"^### `{re.escape(leaf.prog)}`$(.*?)(?=^##)", DOCS + "\n##", re.MULTILINE | re.DOTALL)
-    assert section, f"docs/cli.md has no section for {leaf.prog}"
     common = {option for action in LEAVES[0]._actions for option in action.option_strings} & {
         option for one in LEAVES for option in one.options()
     }
     shared = common.intersection(*(one.options() for one in LEAVES))
     for option in set(leaf.options()) - shared:
-        assert f"`{option}" in section[1], f"docs/cli.md does not tell about {leaf.prog} {option}"
+        assert f"`{option}" in section(leaf), f"docs/cli.md does not tell about {leaf.prog} {option}"
     for option in shared - {"-h", "--help"}:
         assert f"`{option}" in DOCS
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.prog)
+def test_the_documentation_says_what_the_help_says(leaf: Parser) -> None:
+    assert section(leaf).strip().startswith(leaf.description or "no description")
+    shared = set(LEAVES[0].options()).intersection(*(one.options() for one in LEAVES))
+    told = [action for action in leaf._actions if shared.isdisjoint(action.option_strings)]
+    rows = {
+        f"| {action.help}{' **required**' if action.required and action.option_strings else ''} |" for action in told
+    }
+    assert rows - {f"|{line.split('|')[-2]}|" for line in section(leaf).splitlines() if line.endswith("|")} == set()
+
+
+def test_the_documentation_knows_every_alias_form_and_file() -> None:
+    words = [*ALIASES.values(), *(f"-o {form}" for form in FORMATS), *(f".{form}" for form in (*BATCH_FORMATS, "tsv"))]
+    assert [word for word in words if f"`{word}`" not in DOCS] == []
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.prog)
