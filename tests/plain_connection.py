@@ -16,6 +16,6 @@ async def connect_to(url: str, **options: Any) -> "asyncpg.Connection[Any]":
 async def connect_in(folder: Path, user: str | None, database: str | None, **options: Any) -> "asyncpg.Connection[Any]":
     """Connect to the server whose socket lies in this folder."""
     return await asyncpg.connect(
-        host=str(folder), port=5432, user=user, password="", passfile="/dev/null", database=database, ssl=False,
-        target_session_attrs="any", **options,
+        **{"port": 5432, **options}, host=str(folder), user=user, password="", passfile="/dev/null", database=database,
+        ssl=False, target_session_attrs="any",
     )  # fmt: skip
