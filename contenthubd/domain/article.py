@@ -10,7 +10,7 @@ from typing import Final
 
 from contenthubd.domain.attempt import NUMBER_LENGTH, task_part
 from contenthubd.domain.markdown import Beginning
-from contenthubd.domain.placeholders import positions
+from contenthubd.domain.placeholders import named
 from contenthubd.domain.plain import one_line
 from contenthubd.domain.wrapping import Unwrapped, unwrap
 
@@ -79,5 +79,8 @@ def _title(beginning: Beginning, seen: Unwrapped, topic: str) -> str:
 
 
 def _missing(body: str, images: int) -> tuple[int, ...]:
-    named = positions(body)
-    return tuple(sorted(number for number in named if number > images)[:MAX_IMAGES])
+    """The numbers above those that came; places without a number follow behind them."""
+    places = named(body)
+    missing = sorted(number for number in places.positions if number > images)[:MAX_IMAGES]
+    free = max([images, *missing]) + 1
+    return (*missing, *range(free, free + min(places.without_number, MAX_IMAGES - len(missing))))

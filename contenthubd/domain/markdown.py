@@ -14,6 +14,7 @@ from typing import Any, Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from contenthubd.domain.placeholders import without_places
 from contenthubd.domain.plain import says_something
 
 WINDOW_CHARS: Final = 16_384
@@ -99,7 +100,9 @@ def _plain(content: str, definitions: Definitions) -> str:
 
 def _texts(tokens: list[Token]) -> Iterator[str]:
     for token in tokens:
-        if token.type in ("text", "code_inline"):
+        if token.type == "text":
+            yield without_places(token.content)
+        elif token.type == "code_inline":
             yield token.content
         elif token.type == "image":
             yield from _texts(token.children or [])

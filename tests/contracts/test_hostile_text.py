@@ -79,6 +79,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "contenthubd.domain.forms:without_margin": lambda text: forms.without_margin(bounded(text)),
     "contenthubd.domain.forms:doubt_of": lambda text: forms.doubt_of(bounded(text)),
     "contenthubd.domain.placeholders:placed": lambda text: placeholders.placed(bounded(text), {}),
+    "contenthubd.domain.placeholders:named": lambda text: placeholders.named(bounded(text)),
+    "contenthubd.domain.placeholders:without_places": lambda text: placeholders.without_places(bounded(text)),
     "contenthubd.domain.placeholders:positions": lambda text: placeholders.positions(bounded(text)),
 }
 ROOMS = {name.partition(":")[0] for name in READERS}
@@ -135,6 +137,10 @@ TEXTS: dict[str, Callable[[int], bytes]] = {
     "places of images": hostile("![a](image-placeholder-1"),
     "openings of images": hostile("![", "image-placeholder-1\n"),
     "tags of images": hostile("<img image-placeholder-", "image-placeholder-1\n"),
+    "figures of images": hostile("<figure>", "image-placeholder-1\n"),
+    "whole figures": hostile("<picture><img src=image-placeholder-2></picture>\n"),
+    "images over two lines": hostile("![a\nb](image-placeholder-2) "),
+    "code beside images": hostile("<code>`image-placeholder-2"),
     "quoted lines": hostile("> a\n"),
     "apologies": hostile("sorry ", "I'm "),
     "options": hostile("--a-", "required option '"),

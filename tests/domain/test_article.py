@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contenthubd.domain.article import MAX_TITLE_CHARS, UNTITLED, Article, read_article, without_mark
+from contenthubd.domain.article import MAX_IMAGES, MAX_TITLE_CHARS, UNTITLED, Article, read_article, without_mark
 from contenthubd.domain.attempt import mark_of
 
 MARK = mark_of(UUID("0190a000-0000-7000-8000-0123456789ab"), 1)
@@ -98,6 +98,15 @@ def test_the_mark_of_another_task_stays() -> None:
         ("# a\u202eb\u2066c\x07d\x9be", "abcde"),
         ("# a\u2028b\x85c\u3000d", "a b c d"),
         ("# 1 < 2 > 0", "1 < 2 > 0"),
+        ("# image-placeholder-2", "topic"),
+        ("# Image Placeholder 2\n# Second", "Second"),
+        ("# [IMAGE_PLACEHOLDER_2]\n# Second", "Second"),
+        ("image-placeholder-2\n===\n\n# Second", "Second"),
+        ("# ![](image-placeholder-2)\n# Second", "Second"),
+        ("# ![Tea](image-placeholder-2)", "Tea"),
+        ("# Tea image-placeholder-2", "Tea"),
+        ("# The name `image-placeholder-2`", "The name image-placeholder-2"),
+        ("# Image placeholders in CSS", "Image placeholders in CSS"),
         ("![](data:image/png;base64," + "A" * 100_000 + ")\n\n# Below a picture", "Below a picture"),
     ],
 )
@@ -185,9 +194,22 @@ def test_an_article_of_which_something_shows_is_one(article: str) -> None:
     assert read(article).body
 
 
-def test_images_that_are_named_and_did_not_come_are_told() -> None:
-    text = "![a](image-placeholder-1) ![b](image-placeholder-3) ![c](image-placeholder-2) image-placeholder-99999999999"
-    assert read(text, images=1).missing_images == (2, 3)
+@pytest.mark.parametrize(
+    ("text", "images", "missing"),
+    [
+        ("![a](image-placeholder-1) ![b](image-placeholder-3) ![c](image-placeholder-2)", 1, (2, 3)),
+        ("![a](image-placeholder-0) ![b](image-placeholder-1) c", 1, (2,)),
+        ("![a](image-placeholder-0) ![b](image-placeholder-4) ![c](image-placeholder) d", 2, (4, 5, 6)),
+        ("image-placeholder-99999999999 a", 0, (1,)),
+        ("a ![b](image placeholder 2)", 0, (2,)),
+        ("[![a](image-placeholder-2)](image-placeholder-3)", 0, (2, 3)),
+        ("Use `image-placeholder-7`.\n\n> ```\n> image-placeholder-8\n> ```", 0, ()),
+        ("a " + "![](image-placeholder-0) " * 300, 0, tuple(range(1, MAX_IMAGES + 1))),
+        ("a ![](image-placeholder-9999)" + "![](image-placeholder-0) " * 3, 0, (9999, 10000, 10001, 10002)),
+    ],
+)
+def test_images_that_are_named_and_did_not_come_are_told(text: str, images: int, missing: tuple[int, ...]) -> None:
+    assert read(text, images=images).missing_images == missing
 
 
 # --------------------------------------------------------------------------- what is done is done in linear time
