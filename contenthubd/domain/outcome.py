@@ -186,3 +186,5 @@ class CreatorRow:
     worker_id: str | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    unread: str = ""
+    """Why its state could not be read, where the creator did answer; the same words for the same fault."""

@@ -28,7 +28,6 @@ from contenthubd.domain.outcome import (
     Failed,
     Interrupted,
     Outcome,
-    Sick,
 )
 from contenthubd.domain.task import Mode, Task
 from contenthubd.ports.clock import Clock
@@ -40,7 +39,7 @@ from contenthubd.stages.lookup import FIRST_PAUSE, LONGEST_PAUSE, Lookup, is_tol
 from contenthubd.stages.pause import Pause
 from contenthubd.stages.settle import Settle
 from contenthubd.stages.slots import Slots
-from contenthubd.stages.suspects import Suspects
+from contenthubd.stages.suspects import Suspects, sickness_in
 
 NOTE_TRIES: Final = 2
 log = structlog.get_logger(__name__)
@@ -142,8 +141,9 @@ class Attempts:
         self.hold(task)
         try:
             outcome = self._suspects.judged(task.task_id, await self._outcome(task, key))
-            if isinstance(outcome, Sick):
-                self._pause.trip(outcome)
+            sick = sickness_in(outcome)
+            if sick:
+                self._pause.trip(sick)
             elif not isinstance(outcome, Interrupted):
                 self._pause.clear()
             with anyio.CancelScope(shield=True):

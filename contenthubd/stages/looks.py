@@ -34,10 +34,12 @@ class Looks:
         if self._unanswered_since is None:
             self._unanswered_since = self._clock.uptime()
 
-    def postpone(self, key: Key) -> bool:
-        """An article is finished and could not be had; True the first time."""
+    def postpone(self, key: Key, *, excused: bool = False) -> bool:
+        """An article is finished and could not be had; True the first time. ``excused``: the time until now is not
+        counted, since a person has to change the creator first."""
         first = key not in self._postponed
-        self._postponed.setdefault(key, self._clock.uptime())
+        if first or excused:
+            self._postponed[key] = self._clock.uptime()
         return first
 
     def keep(self, keys: set[Key]) -> None:

@@ -52,6 +52,8 @@ REQUEUE_AGAIN: Final = timedelta(seconds=60)
 HISTORY: Final = 50
 ABREAST: Final = 4
 """Articles that are fetched at a time: they may be long, and a creator that hangs may hang over several."""
+CHANGED: Final = (ErrorKind.CREATOR_CHANGED, ErrorKind.OUTPUT_UNREADABLE)
+"""While the creator answers in another form about every task nothing is given to it, and what it finished is kept."""
 OVERWRITTEN: Final = "Failed to claim task"
 log = structlog.get_logger(__name__)
 
@@ -175,6 +177,11 @@ class Poll:
         rows = (self._rows.get(flight.creator_task_id or "") for flight in waiting)
         return any(row is not None and self._orphaned(row) for row in rows)
 
+    def _must_be_asked(self, waiting: Sequence[Flight]) -> bool:
+        """Whether the answer may differ although the creator's rows are the same: another program may read them."""
+        unknown = any(self._rows[one].state is RowState.UNKNOWN for one in map(_id, waiting) if one in self._rows)
+        return unknown or self._someone_died(waiting)
+
     def _orphaned(self, row: CreatorRow) -> bool:
         return (
             row.state is RowState.RUNNING
@@ -187,7 +194,7 @@ class Poll:
         self._looks.begun()
         seen = self._watch.fingerprint()
         wanted = {flight.creator_task_id for flight in waiting if flight.creator_task_id is not None}
-        if seen != self._seen or not wanted <= self._rows.keys() or self._someone_died(waiting):
+        if seen != self._seen or not wanted <= self._rows.keys() or self._must_be_asked(waiting):
             self.calls += 1
             rows = await self._creator.rows(wanted)
             if isinstance(rows, Sick):
@@ -259,7 +266,8 @@ class Poll:
             outcome = replace(outcome, ended_at=row.completed_at)
         if isinstance(outcome, Sick | Unknown):
             # The article is there and only could not be had just now: see _keep_time for how often this is tried.
-            if self._looks.postpone(_key(flight)):
+            changed = isinstance(outcome, Sick) and outcome.kind in CHANGED
+            if self._looks.postpone(_key(flight), excused=changed):
                 log.warning("result_postponed", task_id=str(flight.task_id), cause=outcome.cause)
             return
         if _awaited(flight, task):
@@ -338,6 +346,10 @@ class Poll:
 
 def _key(flight: Flight) -> Key:
     return flight.task_id, flight.attempt
+
+
+def _id(flight: Flight) -> str:
+    return flight.creator_task_id or ""
 
 
 def _awaited(flight: Flight, task: Task) -> bool:

@@ -7,7 +7,8 @@ fault of our own ended.
 What is done follows from where the attempt was, after the old child is proven dead:
 
 - calling create (async): its mark is looked up at the creator; found → accepted, else back to pending, uncharged
-- generating in our child (sync): an article that was finished after all is taken, else the try is charged
+- generating in our child (sync): an article that was finished after all is taken, a failure is the task's, and what
+  was cut off goes back to pending, uncharged
 - abandoned: found → its end is awaited, else it ended
 - claimed by us and never begun: back to pending, uncharged
 
@@ -182,4 +183,6 @@ class Rescue:
             return Accepted(row.creator_task_id) if row else Interrupted()
         if row is not None and row.state is RowState.COMPLETED:
             return await self._creator.result(row.creator_task_id)
-        return Failed(ErrorKind.CHILD_KILLED, "The daemon died while its own child worked on this task.")
+        if row is not None and row.state is RowState.FAILED:
+            return Failed(ErrorKind.GENERATION_FAILED, row.error or "The creator gave no reason.")
+        return Interrupted()

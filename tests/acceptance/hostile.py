@@ -13,6 +13,7 @@ good() {
   printf '%s\\n\\n✅ 执行成功\\n────────────────────────────────────────\\n' "${1#--requirements=}"
   read -r id </proc/sys/kernel/random/uuid
   printf '任务ID: %s\\n状态: 已完成\\n' "$id"
+  echo "$id" >"$0.newest"
 }
 """
 ARTICLE = """

@@ -47,7 +47,7 @@ class Always(ScriptedCreator):
         self.end, self.stored = end, stored
 
     def next(self) -> None:
-        self.script.append(Create(self.end, stored=self.stored))
+        self.script.extend([Create(self.end, stored=self.stored)] * 10)
 
 
 async def driven(house: House, creator: Always, task: Task, rounds: int = ROUNDS) -> Task:
@@ -175,3 +175,45 @@ async def test_three_daemons_that_die_over_a_create_are_the_end_of_it(house: Hou
     assert (now.state, now.error_kind) == (TaskState.FAILED, "poison")
     assert house.creator.calls["create"] == 0
     assert house.creator.calls["find"] == 3
+
+
+UNREAD: dict[str, dict[Mode, Outcome]] = {
+    "nothing that can be read": {
+        Mode.ASYNC: Unknown("The output of create is unreadable: it is not there.", 0),
+        Mode.SYNC: Failed(ErrorKind.OUTPUT_UNREADABLE, "It ended with exit code 0: it said nothing", 0),
+    }
+}
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("end", list(UNREAD.values()), ids=list(UNREAD))
+async def test_a_create_that_stores_no_task_at_all_is_the_creators_fault(
+    house: House, end: dict[Mode, Outcome], mode: Mode
+) -> None:
+    there, creator, first = await one(house, end[mode], stored=False, mode=mode)
+    assert (await driven(there, creator, first, rounds=1)).retry_count == 1, "one task alone may be the cause"
+    others = [await there.add(f"第{number}个", mode=mode, max_retries=RETRIES) for number in range(3)]
+    await driven(there, creator, others[0], rounds=1)
+    assert [(await there.now(task)).retry_count for task in others] == [0, 0, 0]
+    assert there.pause.sick is not None
+    assert there.pause.sick.kind is ErrorKind.CREATOR_CHANGED
+    for _ in range(ROUNDS):
+        await driven(there, creator, others[0], rounds=1)
+    assert {await there.state(task) for task in others} == {TaskState.FAILED}, "but not without end"
+    uncharged, charged = 2, RETRIES + 1
+    assert creator.calls["generate" if mode is Mode.SYNC else "create"] <= 4 * (uncharged + charged)
+
+
+@pytest.mark.parametrize("mode", Mode)
+async def test_but_not_while_others_are_stored_in_between(house: House, mode: Mode) -> None:
+    [end] = UNREAD.values()
+    there, creator, task = await one(house, end[mode], stored=False, mode=mode)
+    for number in range(ROUNDS):
+        if (await driven(there, creator, task, rounds=1)).state in FINAL:
+            break
+        creator.script.clear()
+        _, other_id = await there.accepted(f"第{number}个", priority=1)
+        creator.finish(other_id)
+        await there.look()
+    now = await there.now(task)
+    assert (now.state, now.retry_count) == (TaskState.FAILED, RETRIES + 1)

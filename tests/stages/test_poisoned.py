@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from contenthubd.domain.attempt import with_mark
-from contenthubd.domain.outcome import RowState, Succeeded, Unknown
+from contenthubd.domain.outcome import ErrorKind, RowState, Sick, Succeeded, Unknown
 from contenthubd.domain.task import TaskState
 from tests.stages.house import House
 
@@ -67,3 +67,40 @@ async def test_two_tasks_that_were_given_one_id_do_not_share_an_article(house: H
     await house.look()
     assert await house.state(innocent) is TaskState.COMPLETED
     assert await house.state(robbed) is TaskState.RETRYING
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.CREATOR_CHANGED, ErrorKind.OUTPUT_UNREADABLE])
+async def test_what_a_changed_creator_finished_is_kept_until_it_can_be_read(house: House, kind: ErrorKind) -> None:
+    task, creator_task_id = await house.accepted()
+    house.creator.finish(creator_task_id)
+    article = house.creator.results[creator_task_id]
+    house.creator.results[creator_task_id] = Sick(kind, "The output of result is unreadable.")
+    for _ in range(5):
+        await house.look()
+        house.clock.advance(timedelta(hours=20).total_seconds())
+    now = await house.now(task)
+    assert (now.state, now.attempt, now.retry_count) == (TaskState.SUBMITTED, 1, 0)
+    house.creator.results[creator_task_id] = article
+    await house.look()
+    assert await house.state(task) is TaskState.COMPLETED
+    assert house.creator.calls["create"] == 1
+
+
+async def test_what_cannot_be_had_for_another_reason_is_not_kept_for_ever(house: House) -> None:
+    task, creator_task_id = await house.accepted(max_retries=0)
+    house.creator.finish(creator_task_id)
+    house.creator.results[creator_task_id] = Sick(ErrorKind.DATABASE_MISSING, "locked")
+    for _ in range(5):
+        await house.look()
+        house.clock.advance(timedelta(hours=20).total_seconds())
+    assert (await house.now(task)).attempt > 1 or await house.state(task) is not TaskState.SUBMITTED
+
+
+async def test_a_state_that_was_unknown_is_asked_for_again_although_the_rows_are_the_same(house: House) -> None:
+    task, creator_task_id = await house.accepted()
+    unknown_state(house, creator_task_id)
+    await house.look()
+    house.creator.finish(creator_task_id)
+    house.creator._version -= 1  # another program reads the same database
+    await house.look()
+    assert await house.state(task) is TaskState.COMPLETED

@@ -70,16 +70,39 @@ async def test_submitted_and_running_need_no_rescue(house: House) -> None:
     assert await house.state(task) is TaskState.COMPLETED
 
 
-@pytest.mark.parametrize("row", [None, RowState.RUNNING, RowState.FAILED])
-async def test_sync_is_charged_when_the_daemon_did_not_stop_on_purpose(house: House, row: RowState | None) -> None:
+@pytest.mark.parametrize("row", [None, RowState.RUNNING, RowState.UNKNOWN])
+async def test_a_sync_run_that_was_cut_off_is_not_charged(house: House, row: RowState | None) -> None:
     task = await house.claimed(mode=Mode.SYNC)
     if row is not None:
         left_at_the_creator(house, task, row)
     heir = await next_daemon(house)
     await heir.rescue.tick()
     now = await house.now(task)
-    assert (now.state, now.error_kind, now.retry_count, now.deaths) == (TaskState.RETRYING, "child_killed", 1, 1)
+    assert (now.state, now.error_kind, now.retry_count, now.deaths) == (TaskState.PENDING, None, 0, 1)
     assert (await house.attempt(task)).ended_at is not None
+
+
+async def test_a_sync_run_that_had_failed_is_charged(house: House) -> None:
+    task = await house.claimed(mode=Mode.SYNC)
+    house.creator.move(left_at_the_creator(house, task, RowState.FAILED), error="LLM said no")
+    heir = await next_daemon(house)
+    await heir.rescue.tick()
+    now = await house.now(task)
+    assert (now.state, now.error_kind, now.retry_count) == (TaskState.RETRYING, "generation_failed", 1)
+    assert now.error == "LLM said no"
+
+
+async def test_what_a_cut_off_sync_run_finished_later_is_taken_before_another_is_created(house: House) -> None:
+    task = await house.claimed(mode=Mode.SYNC)
+    creator_task_id = left_at_the_creator(house, task, RowState.RUNNING)
+    heir = await next_daemon(house)
+    await heir.rescue.tick()
+    house.creator.finish(creator_task_id, "# 做完了")
+    await heir.dispatch.tick()
+    [again] = heir.started
+    await heir.attempts.run(again)
+    assert await house.state(task) is TaskState.COMPLETED
+    assert house.creator.calls["generate"] == 0
 
 
 async def test_a_sync_article_that_was_finished_after_all_is_taken(house: House) -> None:
@@ -127,7 +150,7 @@ async def test_an_old_child_is_ended_first(house: House) -> None:
     assert house.creator.calls["find"] == 0
     house.creator.children_end = True
     await heir.rescue.tick()
-    assert await house.state(task) is TaskState.RETRYING
+    assert await house.state(task) is TaskState.PENDING
 
 
 async def test_nothing_is_looked_up_while_a_create_of_the_dead_daemon_may_still_store_its_row(house: House) -> None:
@@ -189,8 +212,9 @@ async def test_an_abandoned_attempt_that_came_to_nothing_ends(house: House, mode
     assert heir.slots.used == 0
 
 
-async def test_three_daemons_dead_over_one_task_are_poison(house: House) -> None:
-    task = await house.claimed()
+@pytest.mark.parametrize("mode", Mode)
+async def test_three_daemons_dead_over_one_task_are_poison(house: House, mode: Mode) -> None:
+    task = await house.claimed(mode=mode)
     for number in range(3):
         heir = await next_daemon(house, f"heir {number}")
         await heir.rescue.tick()

@@ -15,21 +15,22 @@ import structlog
 
 from contenthubd import faultpoints
 from contenthubd.adapters.creator import output
-from contenthubd.adapters.creator.command import Commands, Cut, Ended, Finished, NotStarted
+from contenthubd.adapters.creator.command import Commands, Ended, Finished, NotStarted
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
+from contenthubd.adapters.creator.forms import Forms
 from contenthubd.adapters.creator.given import GivenIds
 from contenthubd.adapters.creator.health import CreatorHealth
 from contenthubd.adapters.creator.offloop import off_loop
 from contenthubd.adapters.creator.process import end_child, lives
+from contenthubd.adapters.creator.reading import Misread, Results, traces
 from contenthubd.adapters.creator.redis_probe import RedisDown, RedisWatch, queued_jobs
-from contenthubd.adapters.creator.result import Result, result
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.table import CreatorTable
 from contenthubd.adapters.creator.verdict import answered, out_of_time, refusal, sickness, story
+from contenthubd.adapters.creator.version import named
 from contenthubd.adapters.creator.worker import Worker
 from contenthubd.domain.attempt import Child, with_mark
-from contenthubd.domain.foreign import Unreadable
 from contenthubd.domain.outcome import (
     Accepted,
     CreatorRow,
@@ -45,7 +46,6 @@ from contenthubd.domain.outcome import (
 from contenthubd.domain.task import Mode, Task
 from contenthubd.ports.clock import Clock
 
-_RESULT_TRIES: Final = 3
 _FETCH_SECONDS: Final = 60.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
@@ -64,7 +64,9 @@ class CommandCreator:
         redis = RedisWatch(settings.redis_url, clock)
         self._worker = Worker(settings, self._directory, redis, clock)
         self._table = CreatorTable(settings, self._commands)
-        self._health = CreatorHealth(settings, self._directory, self._table, self._worker, redis)
+        self._results = Results(settings, self._commands, self._directory)
+        self._forms = Forms(settings, self._table, self._results)
+        self._health = CreatorHealth(settings, self._directory, self._table, self._worker, redis, self._forms)
         self._given = GivenIds()
 
     async def start(self) -> None:
@@ -92,6 +94,8 @@ class CommandCreator:
         """How many async tasks the creator works on for us: while there are some, one slot is kept for asking."""
         self._commands.slots.keep_one(count > 0)
         self._worker.busy(count > 0)
+        if count == 0:
+            self._forms.idle()
 
     def health(self) -> dict[str, object]:
         """The worker's state and pid, the Redis, the last sickness, the children now; no secrets."""
@@ -122,9 +126,9 @@ class CommandCreator:
                 self._health.understood()
                 self._given.note(accepted, task.task_id)
                 return Accepted(accepted)
-            cause = f"The output of create is unreadable: {accepted.why}."
+            cause = f"The output of create is unreadable: {accepted.why}. {named(await self._table.version())}"
             return Unknown(cause, ended.exit_code, ended.stderr_tail)
-        return Unknown(f"create: {story(ended)}", *_traces(ended))
+        return Unknown(f"create: {story(ended)}", *traces(ended))
 
     async def generate(
         self, task: Task, mark: str, timeout: timedelta, started: Callable[[Child], Awaitable[None]]
@@ -154,7 +158,7 @@ class CommandCreator:
             if isinstance(end, output.SyncEnd):
                 self._health.understood()
                 if self._given.is_of_another(end.creator_task_id, task.task_id):
-                    return Failed(ErrorKind.LOST, _ANOTHERS.format(end.creator_task_id), *_traces(ended))
+                    return Failed(ErrorKind.LOST, _ANOTHERS.format(end.creator_task_id), *traces(ended))
                 return await self._settled(end, ended, deadline)
             log.info("creator_output_unreadable", command="create", cause=end.why)
         return await self._looked_up(mark, ended, deadline)
@@ -177,16 +181,18 @@ class CommandCreator:
         """A sync run that did not tell its end: its row may. A row that is still ``running`` is nobody's now."""
         found = await self.find([mark])
         if isinstance(found, Sick):
-            return Unknown(f"{story(ended)} It could not be looked up: {found.cause}", *_traces(ended))
+            return Unknown(f"{story(ended)} It could not be looked up: {found.cause}", *traces(ended))
         row = found.get(mark)
         if row and row.state is RowState.COMPLETED:
             return await self._fetched(row.creator_task_id, deadline)
         creator_task_id = row.creator_task_id if row else None
         if row and row.state is RowState.FAILED:
-            return Failed(ErrorKind.GENERATION_FAILED, row.error or story(ended), *_traces(ended), creator_task_id)
+            return Failed(ErrorKind.GENERATION_FAILED, row.error or story(ended), *traces(ended), creator_task_id)
         killed = isinstance(ended, Finished) and ended.exit_code < 0 and ended.cut is None
-        kind = ErrorKind.CHILD_KILLED if killed else ErrorKind.OUTPUT_UNREADABLE
-        return Failed(kind, story(ended), *_traces(ended), creator_task_id)
+        if killed:
+            return Failed(ErrorKind.CHILD_KILLED, story(ended), *traces(ended), creator_task_id)
+        cause = f"{story(ended)} {named(await self._table.version())}" if answered(ended) else story(ended)
+        return Failed(ErrorKind.OUTPUT_UNREADABLE, cause, *traces(ended), creator_task_id)
 
     async def _fetched(self, creator_task_id: str, deadline: float) -> Outcome:
         """The article of a run that is over, asked for until the attempt's time is: it is there, and was paid for."""
@@ -198,6 +204,8 @@ class CommandCreator:
                 return outcome
             if anyio.current_time() + pause > deadline:
                 cause = f"The article is finished, but could not be fetched: {outcome.cause}"
+                if isinstance(outcome, Sick) or self._forms.sick:
+                    return Failed(ErrorKind.CREATOR_UNAVAILABLE, cause)  # without its id, so that it is looked for
                 return Failed(ErrorKind.OUTPUT_UNREADABLE, cause, creator_task_id=creator_task_id)
             log.warning("result_postponed", creator_task_id=creator_task_id, cause=outcome.cause)
             await anyio.sleep(pause)
@@ -212,6 +220,7 @@ class CommandCreator:
         found = await self._noted(await self._table.rows(wanted))
         if not isinstance(found, Sick):
             await self._worker.saw(found.values())
+            await self._forms.saw(found.values())
         return found
 
     async def find(self, marks: Collection[str]) -> dict[str, CreatorRow] | Sick:
@@ -225,38 +234,17 @@ class CommandCreator:
         return found
 
     async def result(self, creator_task_id: str) -> Succeeded | Outcome:
-        """The article and images of a completed row; Unknown if the creator did not answer (ask again)."""
-        outcome: Outcome = Unknown("result was not asked")
-        for _ in range(_RESULT_TRIES):
-            outcome = await self._result(creator_task_id)
-            if not (isinstance(outcome, Failed) and outcome.kind is ErrorKind.OUTPUT_UNREADABLE):
-                break
-        return outcome
+        """The article and images of a completed row; Unknown if the creator did not answer (ask again).
 
-    async def _result(self, creator_task_id: str) -> Outcome:
-        ended = await self._commands.run(
-            ["result", f"--task-id={creator_task_id}", "--format=text"],
-            env=environment(self._settings, redis=False),
-            article=True,
-        )
-        if isinstance(ended, Finished) and output.unknown_task(ended.stderr_tail):
-            return Failed(ErrorKind.LOST, "The creator does not know the task.", creator_task_id=creator_task_id)
-        wrong = await self._wrong(ended)
-        if wrong:
-            return wrong
-        flooded = isinstance(ended, Finished) and ended.cut is Cut.FLOOD
-        if not isinstance(ended, Finished) or not (flooded or answered(ended)):
-            return Unknown(f"result: {story(ended)}", *_traces(ended))
-        if flooded:
-            read: Result | Unreadable = Unreadable(story(ended).rstrip("."))
-        else:
-            read = await off_loop(result, ended.stdout, creator_task_id)
-        if isinstance(read, Result):
-            return _outcome_of(read, creator_task_id)
-        cause = f"The output of result is unreadable: {read.why}."
-        return Failed(
-            ErrorKind.OUTPUT_UNREADABLE, cause, ended.exit_code, ended.stderr_tail, creator_task_id=creator_task_id
-        )
+        Sick if it answers in another form about every task; Failed if only about this one.
+        """
+        answer = await self._results.read(creator_task_id)
+        if isinstance(answer, Sick) and answer.kind is not ErrorKind.CREATOR_CHANGED:
+            answer = await self._health.explained(answer)
+            self._health.note(answer)
+        elif not isinstance(answer, Misread | Unknown):
+            self._health.note(None)
+        return await self._forms.judged(creator_task_id, answer)
 
     async def cause(self, creator_task_id: str) -> str | None:
         """The true cause of a failure, from the worker's error log; None if it is not there."""
@@ -330,22 +318,3 @@ def _create_arguments(task: Task, mark: str) -> list[str]:
         f"--max-words={task.max_chars}",
         "--priority=normal",
     ]
-
-
-def _outcome_of(result: Result, creator_task_id: str) -> Outcome:
-    for why in result.unread:
-        log.warning("creator_image_unreadable", creator_task_id=creator_task_id, cause=why)
-    if result.state is RowState.FAILED:
-        return Failed(
-            ErrorKind.GENERATION_FAILED, "The creator reports that the task failed.", creator_task_id=creator_task_id
-        )
-    if result.state is not RowState.COMPLETED:
-        return Unknown(f"The creator reports the state of the task as {result.state}.")
-    if not result.article or not result.article.strip():
-        cause = "The creator finished without an article."
-        return Failed(ErrorKind.ARTICLE_EMPTY, cause, creator_task_id=creator_task_id)
-    return Succeeded(result.article, result.pictures, creator_task_id)
-
-
-def _traces(ended: Ended) -> tuple[int | None, str]:
-    return (ended.exit_code, ended.stderr_tail) if isinstance(ended, Finished) else (None, "")

@@ -12,11 +12,12 @@ import structlog
 
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import read_keys
+from contenthubd.adapters.creator.forms import Forms
 from contenthubd.adapters.creator.redis_probe import RedisWatch
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.table import CreatorTable
+from contenthubd.adapters.creator.version import EXPECTED, named
 from contenthubd.adapters.creator.worker import Worker
-from contenthubd.domain.foreign import quoted
 from contenthubd.domain.outcome import ErrorKind, Sick
 from contenthubd.domain.task import Mode
 
@@ -25,7 +26,6 @@ _OTHERS: Final = frozenset({ErrorKind.CREATOR_REDIS_DOWN, ErrorKind.WORKER_GONE,
 
 _CHANGED_PAUSE: Final = 10
 """A program that refused is asked so many times more rarely: what its help does not say, only a task finds out."""
-EXPECTED: Final = "contenthubd is made for llm-content-creator 0.2.0, whose --version says '0.1.0'"
 
 log = structlog.get_logger()
 
@@ -34,13 +34,21 @@ class CreatorHealth:
     """The last word on keys, directory, database and program; asks Redis and worker for theirs."""
 
     def __init__(
-        self, settings: CreatorSettings, directory: Directory, table: CreatorTable, worker: Worker, redis: RedisWatch
+        self,
+        settings: CreatorSettings,
+        directory: Directory,
+        table: CreatorTable,
+        worker: Worker,
+        redis: RedisWatch,
+        forms: Forms,
     ) -> None:
         self._settings = settings
         self._directory = directory
         self._table = table
         self._worker = worker
         self._redis = redis
+        self._forms = forms
+        self._form_told: Sick | None = None
         self._sick: Sick | None = None
         self._proven = False
         self._looked_at = float("-inf")
@@ -66,12 +74,7 @@ class CreatorHealth:
             return Sick(sick.kind, " ".join((sick.cause, *read_keys(self._settings).faults)))
         if sick.kind not in (ErrorKind.CREATOR_CHANGED, ErrorKind.OUTPUT_UNREADABLE) or EXPECTED in sick.cause:
             return sick
-        return Sick(sick.kind, f"{sick.cause} {self._named(await self._table.version())}; {EXPECTED}.")
-
-    @staticmethod
-    def _named(version: str | None) -> str:
-        said = f"says {quoted(version)}" if version else "could not be read"
-        return f"content-creator --version {said}"
+        return Sick(sick.kind, f"{sick.cause} {named(await self._table.version())}")
 
     def understood(self) -> None:
         """A command was accepted that another version refuses."""
@@ -84,10 +87,20 @@ class CreatorHealth:
 
     async def ready(self, mode: Mode) -> Sick | None:
         """None if work can be given in this mode."""
-        sick = await self._program()
+        sick = await self._program() or await self._form()
         if sick or mode is Mode.SYNC:
             return sick
         return await self.redis_down() or self._worker.sick()
+
+    async def _form(self) -> Sick | None:
+        """Why its answers are not understood; told when that begins, changes and ends."""
+        sick = await self._forms.looked()
+        if sick and sick != self._form_told:
+            log.warning("creator_unusable", kind=sick.kind, cause=sick.cause, hint=sick.hint)
+        if self._form_told and not sick:
+            log.info("creator_recovered", kind=self._form_told.kind)
+        self._form_told = sick
+        return sick
 
     async def redis_down(self) -> Sick | None:
         """Why nothing can be queued at the creator."""
@@ -127,7 +140,7 @@ class CreatorHealth:
             "since": since,
             "cause": self._redis.cause,
         }
-        sick = self._sick or self._worker.sick()
+        sick = self._sick or self._forms.sick or self._worker.sick()
         return {
             "worker": self._worker.report(),
             "redis": redis,

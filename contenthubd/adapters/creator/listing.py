@@ -179,9 +179,10 @@ def _creator_row(row: _Row, element: bytes, bad: list[BadRow]) -> CreatorRow | N
         bad.append(_bad(element, f"taskId: {task.why}"))
         return None
     key = f"{task} {row.status if isinstance(row.status, str) else ''}"[:300]
+    unread = ""
     if isinstance(state, Unreadable):
         bad.append(BadRow(key, f"status: {state.why}"))
-        state = RowState.UNKNOWN
+        unread, state = state.why, RowState.UNKNOWN
     requirements = foreign.text(row.requirements, most=foreign.MEBIBYTE, repair=True)
     error = foreign.clipped(row.error_message, most=MOST_TEXT)
     worker = foreign.identifier(row.worker_id)
@@ -193,6 +194,7 @@ def _creator_row(row: _Row, element: bytes, bad: list[BadRow]) -> CreatorRow | N
         worker_id=worker if isinstance(worker, str) else None,
         started_at=_moment(row.started_at, "startedAt", key, bad),
         completed_at=_moment(row.completed_at, "completedAt", key, bad),
+        unread=unread,
     )
 
 

@@ -42,6 +42,8 @@ class Result:
     state: RowState = RowState.COMPLETED
     unread: tuple[str, ...] = ()
     """Why pictures have no address, one clause each."""
+    doubtful: bool = False
+    """There are images and no article, and it is not said that there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,10 @@ def _contents(printed: bytes, start: int) -> Result | Unreadable:
     """What follows the head: numbered blocks, the article first."""
     place = _block(printed, _ARTICLE, start)
     if place < 0:
-        if printed.find(_NO_RESULT, start) >= 0 or _block(printed, _IMAGE, start) >= 0:
+        if printed.find(_NO_RESULT, start) >= 0:
             return Result(None)
+        if _block(printed, _IMAGE, start) >= 0:
+            return Result(None, doubtful=True)
         return Unreadable("the result contains no article")
     begin = place + len(_ARTICLE)
     end = _counted_end(printed, begin)

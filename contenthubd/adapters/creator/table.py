@@ -80,7 +80,7 @@ class CreatorTable:
             row = await self.status(creator_task_id)
             if isinstance(row, Unreadable):
                 self._tell(creator_task_id, row.why)
-                row = CreatorRow(creator_task_id, RowState.UNKNOWN, requirements="")
+                row = CreatorRow(creator_task_id, RowState.UNKNOWN, requirements="", unread=row.why)
             if isinstance(row, Sick):
                 sick.append(row)
             elif row:
@@ -122,6 +122,11 @@ class CreatorTable:
                 return row
             return Unreadable(f"the output of status is unreadable: {row.why}. {story(ended)}")
         return Unreadable(f"status: {story(ended)}")
+
+    async def newest(self, limit: int) -> list[CreatorRow]:
+        """The newest rows; none if they cannot be read."""
+        page = await self._page(limit, 0)
+        return page.rows if isinstance(page, listing.Page) else []
 
     async def probe(self) -> Sick | None:
         """The cheapest command that needs keys, directory and database."""
