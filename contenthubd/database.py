@@ -52,7 +52,7 @@ class Commands:
                 why="It is verified and synced before it is renamed into place.",
                 fix="Name a file: contenthubctl db backup backup.tar.gz",
             )
-        async with self._opened() as database:
+        async with self._opened(reads=True) as database:
             made = await backup(database, self._images, path, self._clock.now(), force=force)
         self._say(f"Backed up {_counted(made)} to {path}.")
         for missing in made.missing_images:
@@ -112,8 +112,13 @@ class Commands:
         return OK
 
     @asynccontextmanager
-    async def _opened(self, *, alone: bool = False, create: bool = False) -> AsyncIterator[Database]:
-        """The database; ``alone``: no daemon may run on this state directory, ``create``: it may be made."""
+    async def _opened(
+        self, *, alone: bool = False, create: bool = False, reads: bool = False
+    ) -> AsyncIterator[Database]:
+        """The database; ``alone``: no daemon may run on this state directory, ``create``: it may be made.
+
+        ``reads``: nothing is written, so it may be a standby.
+        """
         async with self._address(alone=alone, create=create) as url:
             database = Database(
                 url,
@@ -121,7 +126,7 @@ class Commands:
                 pool_size=CONNECTIONS,
             )
             try:
-                await admit(database, replaced=alone)
+                await admit(database, replaced=alone, reads=reads)
                 yield database
             finally:
                 with anyio.CancelScope(shield=True):

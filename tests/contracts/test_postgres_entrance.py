@@ -88,15 +88,26 @@ async def server() -> AsyncIterator[Server]:
 
 async def checked(url: str, state_dir: Path) -> tuple[int, str]:
     """`contenthubd config-check --connect`: its exit code and what it says."""
-    environ = {"CONTENTHUBD_DATABASE__URL": url, "CONTENTHUBD_STATE_DIR": str(state_dir)}
     lines: list[str] = []
-    commands = Commands(load(None, environ=environ, flags={}).config, ManualClock(), lines.append)
     try:
-        return await commands.connect(), "\n".join(lines)
+        return await commands_for(url, state_dir, lines).connect(), "\n".join(lines)
     except DatabaseUnavailable as fault:
         assert all((fault.what, fault.why, fault.fix)), fault
         assert "Error" not in str(fault), "no name of a class"
         return fault.exit_code, str(fault)
+
+
+async def backed_up(url: str, state_dir: Path) -> tuple[int, str]:
+    """`contenthubd db backup`, likewise."""
+    lines: list[str] = []
+    code = await commands_for(url, state_dir, lines).backup(state_dir.with_name("backup.tar.gz"), force=False)
+    return code, "\n".join(lines)
+
+
+def commands_for(url: str, state_dir: Path, lines: list[str]) -> Commands:
+    """What can be done to the database with this address; ``lines`` gets what is said."""
+    environ = {"CONTENTHUBD_DATABASE__URL": url, "CONTENTHUBD_STATE_DIR": str(state_dir)}
+    return Commands(load(None, environ=environ, flags={}).config, ManualClock(), lines.append)
 
 
 @dataclass(frozen=True)
@@ -216,6 +227,9 @@ async def test_a_standby_is_waited_for_until_it_is_promoted(state_dir: Path) -> 
             with pytest.raises(DatabaseUnavailable, match="accepts no writes") as caught:
                 await replica.changed(text("DELETE FROM account"))
             assert "If it is a standby: Name the primary" in caught.value.fix
+            code, said = await backed_up(url, state_dir)
+            assert code == 0, "a backup only reads"
+            assert said.startswith("Backed up ")
             assert await replica.first(text("SELECT pg_promote(true, 60)")) == (True,)
             assert await replica.changed(text("DELETE FROM account")) == 0
             await admit(replica)

@@ -14,7 +14,7 @@ from contenthubd.adapters.postgres.address import Address
 from contenthubd.domain.errors import DatabaseUnavailable
 
 AGAIN: Final = "Work resumes automatically when it is back."
-_RESUMES: Final = "Work resumes automatically."
+_RESUMES: Final = "A running daemon resumes automatically."
 PRIMARY: Final = (
     "Name the primary in database.url; of several hosts, target_session_attrs=read-write chooses it automatically."
 )

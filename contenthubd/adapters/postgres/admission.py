@@ -45,29 +45,30 @@ _RIGHTS: Final = text("""
 """)
 
 
-async def admit(database: Database, *, replaced: bool = False) -> None:
+async def admit(database: Database, *, replaced: bool = False, reads: bool = False) -> None:
     """Nothing, if the database can be worked with. DatabaseRefused, or DatabaseUnavailable for what passes.
 
-    ``replaced``: the tables will be made anew, so it does not matter in what condition they are.
+    ``replaced``: the tables will be made anew, so it does not matter in what condition they are. ``reads``: nothing is
+    written, so a standby or a server that permits only reading will do.
     """
-    for fault in await faults_of(database, replaced=replaced):
+    for fault in await faults_of(database, replaced=replaced, reads=reads):
         raise fault
 
 
-async def faults_of(database: Database, *, replaced: bool = False) -> list[DatabaseUnavailable]:
+async def faults_of(database: Database, *, replaced: bool = False, reads: bool = False) -> list[DatabaseUnavailable]:
     """Everything that keeps us from working with it; nothing is changed. DatabaseUnavailable if it cannot be asked."""
     address = database.address
     async with database.transaction() as connection:
         server: Any = (await connection.execute(_SERVER, {"table": VERSION_TABLE})).one()
         rights = (await connection.execute(_RIGHTS, {"tables": [*tables(), VERSION_TABLE]})).all()
         if any(row.table == VERSION_TABLE and not row.usable for row in rights):
-            return [*_server_faults(server, address), *_rights_faults(server, rights, address)]
+            return [*_server_faults(server, address, reads), *_rights_faults(server, rights, address)]
         found = await seen(connection) if server.schema else Seen(None, "", frozenset())
-    faults = [*_server_faults(server, address), *_place_faults(server, found, address)]
+    faults = [*_server_faults(server, address, reads), *_place_faults(server, found, address)]
     return faults if faults or found.version is None or replaced else _table_faults(server, found, rights, address)
 
 
-def _server_faults(server: Any, address: Address) -> list[DatabaseUnavailable]:
+def _server_faults(server: Any, address: Address, reads: bool) -> list[DatabaseUnavailable]:
     faults: list[DatabaseUnavailable] = []
     if server.major < OLDEST_MAJOR:
         faults.append(
@@ -85,11 +86,11 @@ def _server_faults(server: Any, address: Address) -> list[DatabaseUnavailable]:
                 fix=f"Create a database under another name and name it in database.url: {create_database(address)}",
             )
         )
-    if server.standby:
+    if server.standby and not reads:
         what, why = f"PostgreSQL at {address.place} accepts no writes.", "It is a standby."
         fix = f"{PRIMARY} Work starts automatically when it is promoted."
         faults.append(DatabaseUnavailable(what, why=why, fix=fix))
-    elif server.read_only:
+    elif server.read_only and not reads:
         faults.append(_read_only(server, address))
     if server.isolation != ISOLATION:
         faults.append(_isolated(server, address))
