@@ -15,17 +15,13 @@ from aiohttp.test_utils import TestServer
 
 from contenthubd.adapters.images.http import HttpImages
 from contenthubd.domain.errors import FetchFailed
+from tests.contracts.pictures import PICTURES, form_of, padded
 
 CONTENT = UUID("0190a000-0000-7000-8000-0123456789ab")
 MAX_BYTES = 4096
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
-IMAGES = {
-    "png": ("image/png", PNG),
-    "jpg": ("image/jpeg", b"\xff\xd8\xff\xe0" + bytes(1000)),
-    "gif": ("image/gif", b"GIF89a" + bytes(1000)),
-    "avif": ("image/avif", b"\x00\x00\x00\x20ftypavif" + bytes(1000)),
-    "webp": ("image/webp", b"RIFF\x0a\x00\x00\x00WEBPVP8 " + bytes(1000)),
-}
+PNG = padded(1008)
+TYPES = {"jpg": "jpeg"}
+IMAGES = {name: (f"image/{TYPES.get(form_of(name), form_of(name))}", content) for name, content in PICTURES.items()}
 PACKED = {
     "gzip": ("gzip", gzip.compress(PNG)),
     "x-gzip": ("X-GZip", gzip.compress(PNG)),
@@ -75,7 +71,7 @@ class Site:
         return web.Response(status=int(request.match_info["status"]), body=PNG)
 
     async def sized(self, request: web.Request) -> web.Response:
-        return web.Response(body=PNG[:8] + bytes(int(request.match_info["size"]) - 8))
+        return web.Response(body=padded(int(request.match_info["size"])))
 
     async def endless(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

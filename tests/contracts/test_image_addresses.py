@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contenthubd.adapters.images.http import HttpImages, is_public
-from tests.contracts.image_site import CONTENT, PNG, Site, files, opened, refusal
+from tests.contracts.image_site import CONTENT, IMAGES, Site, files, opened, refusal
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_public_server_cannot_send_us_inside(tmp_path: Path) -> None:
     run = in_a_network_namespace(sys.executable, "-c", REDIRECT_PROBE, str(tmp_path), str(project))
     assert run.returncode == 0, run.stderr
     stored, *refused = (json.loads(line) for line in run.stdout.splitlines())
-    assert stored == [f"{CONTENT}/1.png", "image/png", len(PNG)]
+    assert stored == [f"{CONTENT}/1.png", "image/png", len(IMAGES["png"][1])]
     assert len(refused) == 2
     for message, final, seen in refused:
         assert "allow_private_addresses" in message

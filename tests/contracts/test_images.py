@@ -12,6 +12,7 @@ import pytest
 from contenthubd.adapters.images.http import HttpImages
 from contenthubd.domain.errors import FetchFailed, StateDirectoryError
 from tests.contracts.image_site import CONTENT, IMAGES, MAX_BYTES, PNG, Site, files, opened, refusal
+from tests.contracts.pictures import form_of
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def guarded(root: Path) -> AsyncIterator[HttpImages]:
 async def test_an_image_is_known_by_its_first_bytes(images: HttpImages, site: Site, root: Path, kind: str) -> None:
     media_type, content = IMAGES[kind]
     stored = await images.fetch(site.url(f"/image/{kind}"), CONTENT, 3)
-    assert stored == (f"{CONTENT}/3.{kind}", media_type, len(content))
+    assert stored == (f"{CONTENT}/3.{form_of(kind)}", media_type, len(content))
     assert (root / stored[0]).read_bytes() == content
     assert files(root) == [stored[0]]
 
@@ -105,7 +106,7 @@ async def test_data_addresses(guarded: HttpImages, root: Path, url: str) -> None
     [
         ("/status/404", "answered 404"),
         ("/status/410", "answered 410"),
-        ("/text", "not a PNG, JPEG, GIF, WebP or AVIF"),
+        ("/text", "is a web page; use a PNG"),
         ("/packed/bomb", "more than 4,096 bytes"),
         (f"/bytes/{MAX_BYTES + 1}", "more than 4,096 bytes"),
         ("/endless", "more than 4,096 bytes"),

@@ -2,8 +2,9 @@
 
 An article names whatever address its creator named, so an address is not trusted. Where it leads is checked when the
 socket is made, on the very address that is then connected to: a name that answers differently the second time, an
-odd spelling and a redirect all meet the same check. What comes back is an image only if its first bytes say so,
-whatever its headers claim. An image that is already here is not fetched again: its address may have died since.
+odd spelling and a redirect all meet the same check. What comes back is an image only if its bytes say so, from the
+first to the last, whatever its headers claim. An image that is already here is not fetched again: its address may have
+died since.
 """
 
 import asyncio
@@ -16,9 +17,9 @@ import socket
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import unquote_to_bytes
@@ -29,7 +30,9 @@ from anyio import to_thread
 from yarl import URL
 
 from contenthubd import durable
+from contenthubd.adapters.images.kinds import HEAD_BYTES, KINDS, Kind, kind_of, known
 from contenthubd.adapters.images.proxies import DIRECT, Proxies, check_target, failure, refused
+from contenthubd.adapters.images.structure import end_of
 from contenthubd.domain.errors import FetchFailed, StateDirectoryError
 
 MAX_REDIRECTS: Final = 5
@@ -40,30 +43,11 @@ _GZIP: Final = b"\x1f\x8b"
 _ANY_HEADER: Final = zlib.MAX_WBITS | 32
 _NO_HEADER: Final = -zlib.MAX_WBITS
 CHUNK_BYTES: Final = 1 << 16
-HEAD_BYTES: Final = 12
 TEMPORARY: Final = ".tmp-"
 _PLAIN: Final = re.compile(r"[!-~]+")
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _METADATA: Final = frozenset({ipaddress.ip_address("168.63.129.16"), ipaddress.ip_address("192.0.0.192")})
 """Cloud metadata services that lie among public addresses; the others are link-local, private or shared ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of image, known by its first bytes."""
-
-    media_type: str
-    extension: str
-    head: re.Pattern[bytes]
-
-
-KINDS: Final = (
-    Kind("image/png", "png", re.compile(rb"\x89PNG\r\n\x1a\n")),
-    Kind("image/jpeg", "jpg", re.compile(rb"\xff\xd8\xff")),
-    Kind("image/gif", "gif", re.compile(rb"GIF8[79]a")),
-    Kind("image/webp", "webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
-    Kind("image/avif", "avif", re.compile(rb"....ftypavi[fs]", re.DOTALL)),
-)
 
 
 class HttpImages:
@@ -113,9 +97,9 @@ class HttpImages:
     async def _fetch_new(self, url: str, content_id: UUID, position: int) -> tuple[str, str, int]:
         with _temporary(self._root / str(content_id)) as file:
             async with self._opened(url) as chunks:
-                kind, size = await self._copy(chunks, file)
+                kind = await self._copy(chunks, file)
             name = f"{content_id}/{position}.{kind.extension}"
-            await to_thread.run_sync(_keep, file, self._root / name)
+            size = await to_thread.run_sync(_keep, file, kind, self._root / name)
         return name, kind.media_type, size
 
     @asynccontextmanager
@@ -168,7 +152,7 @@ class HttpImages:
         if (response.content_length or 0) > self._max_bytes:
             raise _too_large(self._max_bytes)
 
-    async def _copy(self, chunks: AsyncIterator[bytes], file: IO[bytes]) -> tuple[Kind, int]:
+    async def _copy(self, chunks: AsyncIterator[bytes], file: IO[bytes]) -> Kind:
         head, size = b"", 0
         async for chunk in chunks:
             size += len(chunk)
@@ -179,7 +163,7 @@ class HttpImages:
                 if len(head) == HEAD_BYTES:
                     kind_of(head)  # what is no image is not loaded to its end
             await to_thread.run_sync(file.write, chunk)
-        return kind_of(head), size
+        return kind_of(head)
 
     def _make_socket(self, info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
         family, kind, protocol, _, address = info
@@ -207,14 +191,6 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour
-
-
-def kind_of(head: bytes) -> Kind:
-    """The kind of image that begins with ``head``; FetchFailed if it is none."""
-    for kind in KINDS:
-        if kind.head.match(head):
-            return kind
-    raise FetchFailed("The answer is not a PNG, JPEG, GIF, WebP or AVIF image.", final=True)
 
 
 def decode_data_url(url: str, max_bytes: int) -> bytes:
@@ -246,7 +222,7 @@ async def unpacked(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator
             break
     names = [name for part in encoding.split(",") if (name := part.strip()) not in _UNPACKED]
     whole = _joined(head, chunks)
-    if not names or any(kind.head.match(head) for kind in KINDS):
+    if not names or known(head):
         async for chunk in whole:
             yield chunk
         return
@@ -366,15 +342,21 @@ def _temporary(folder: Path) -> Iterator[IO[bytes]]:
     durable.make_folder(folder)
     path = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
-        with path.open("xb") as file:
+        with path.open("x+b") as file:
             yield file
     finally:
         path.unlink(missing_ok=True)
 
 
-def _keep(file: IO[bytes], target: Path) -> None:
+def _keep(file: IO[bytes], kind: Kind, target: Path) -> int:
+    """Give a whole image its name, without the bytes behind its end; answers its size. FetchFailed."""
+    file.flush()
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        end = end_of(kind, content)
+    file.truncate(end)
     durable.finish(file)
     durable.rename(Path(file.name), target)
+    return end
 
 
 def _sweep(root: Path) -> None:
