@@ -4,7 +4,7 @@
 -- Every state column is guarded three times: by the transition tables in contenthubd/domain (data), by the WHERE of
 -- every write (state and attempt it leaves), and by the CHECKs below (rows that cannot be meant are refused).
 --
--- account      one place the studio writes for
+-- account      where articles are published, with defaults
 -- batch        tasks submitted together; `size` counts the requests it was made from
 -- task         one piece of content to generate; `attempt` is the fence of every write and only ever grows,
 --              `retry_count` counts charged failures, `deaths` counts daemons and workers that died over it, `asked` keeps
@@ -20,7 +20,7 @@
 -- discarded_image the files of pruned contents, until they are removed
 -- installation one row that names this database; what Redis keeps for it carries the name in its keys
 -- instance     which daemon (by its state directory) each creator instance belongs to, and how long it is surely alive
--- schedule     a stored request that becomes a task by the clock. `checked_until` is the last slot that was decided and
+-- schedule     a stored request that becomes a task at each due time. `checked_until` is the last slot that was decided and
 --              only moves forward; `due_at` says when to look at it next and decides nothing
 -- firing       what one slot came to, written in one transaction with its task; without a slot it was fired by hand.
 --              `slots` counts the slots it stands for: the others were missed together with it

@@ -97,7 +97,7 @@ def _main(argv: Sequence[str] | None) -> int:
         loaded = read()
         if arguments.command == "config-check":
             told = ", ".join(str(file) for file in loaded.files) or "no file; defaults and environment"
-            sys.stdout.write(f"The configuration is fine ({told}).\n")
+            sys.stdout.write(f"The configuration is valid ({told}).\n")
             _warn_of_directory(loaded)
             return _database(loaded, arguments) if arguments.connect else 0
         if arguments.command.startswith("db "):

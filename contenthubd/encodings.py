@@ -68,7 +68,7 @@ def likely(raw: bytes) -> str:
 
 
 def is_certainly_utf8(raw: bytes) -> bool:
-    """Whether text is UTF-8 beyond doubt: valid, with some characters of three or more bytes."""
+    """Whether text is UTF-8 for certain: valid, with some characters of three or more bytes."""
     if len(_WIDE.findall(raw[:_SAMPLE])) < 4:
         return False
     try:

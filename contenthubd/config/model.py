@@ -18,7 +18,7 @@ Retries = Annotated[int, Meta(ge=0, le=MOST_RETRIES)]
 Span = Annotated[float, Meta(ge=0.01, le=604_800, extra={"unit": "seconds"})]  # never zero: nothing could be done in it
 Pause = Annotated[float, Meta(ge=0, le=604_800, extra={"unit": "seconds"})]  # zero is meant: at once
 Lease = Annotated[float, Meta(ge=0.5, le=3600, extra={"unit": "seconds"})]
-Days = Annotated[float, Meta(ge=0, le=36_500, extra={"unit": "days"})]  # zero means for ever
+Days = Annotated[float, Meta(ge=0, le=36_500, extra={"unit": "days"})]  # zero means forever
 Delays = Annotated[tuple[Pause, ...], Meta(min_length=1)]
 FilePath = Annotated[
     str, Meta(description="an absolute path, one that begins with ~/, or empty", extra={"check": "path"})
@@ -141,7 +141,7 @@ class ImageSettings(Struct, frozen=True, kw_only=True):
 
 
 class RetentionSettings(Struct, frozen=True, kw_only=True):
-    """How long finished tasks, with all that hangs on them, and facts are kept; 0 days means for ever."""
+    """How long finished tasks, with all that hangs on them, and facts are kept; 0 days means forever."""
 
     completed_days: Days = 0
     failed_days: Days = 90

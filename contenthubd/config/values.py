@@ -98,7 +98,7 @@ def check(key: Key, value: object, home: Path | None) -> object:
             raise InvalidInput(
                 f"{key.path} must not contain control characters such as line breaks, found {quoted(text)}."
             )
-        # Half a character is a byte of a path that is not UTF-8.
+        # An unpaired surrogate is a byte of a path that is not UTF-8.
         if fault := invisible.key_fault(text.encode("utf-8", "replace").decode()):
             raise InvalidInput(f"{key.path} {fault} Found {quoted(text)}.")
     further = _FURTHER.get(key.check)

@@ -27,7 +27,7 @@ def publication_step(publication: Mapping[str, Any], content_id: object, content
     if state == "failed":
         return f"Fix the cause, then send it again with: {send_again(content_id)}"
     if state == "unknown":
-        return f"Look whether the target has it. If it has not, send it again with: {send_again(content_id)}"
+        return f"Check whether the target has it. If not, send it again with: {send_again(content_id)}"
     if state == "cancelled":
         return f"To publish it, run: {send_again(content_id)}" if content_state == "approved" else ""
     return {

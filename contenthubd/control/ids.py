@@ -34,7 +34,7 @@ def short(task_id: str) -> str:
 def ambiguous(noun: str, text: str, candidates: list[str]) -> AmbiguousId:
     """The error for a fragment that fits several rows; a few of them are named."""
     return AmbiguousId(
-        f"{text!r} fits more than one {noun}.",
+        f"{text!r} matches more than one {noun}.",
         why="It could be " + ", ".join(sorted(candidates)[:5]) + (", …" if len(candidates) > 5 else "") + ".",
         fix=f"Give more of the id, from its beginning or its end; lists show the last {SHORT_LENGTH} characters.",
     )

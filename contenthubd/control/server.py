@@ -161,7 +161,7 @@ def _bound(path: Path, gid: int | None) -> socket.socket:
 
 
 def _clear(path: Path) -> None:
-    """Remove a socket nobody listens on; refuse everything else that lies there."""
+    """Remove a socket on which no process listens; refuse everything else that has its name."""
     try:
         found = path.lstat()
     except FileNotFoundError:

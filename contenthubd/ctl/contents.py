@@ -38,7 +38,7 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _why(content: dict[str, Any]) -> str:
-    """What keeps an article from being out; where it lies when nothing does."""
+    """What keeps an article from being out; its path when nothing does."""
     told = _as_task(content)
     trouble = stuck(told)
     if trouble:

@@ -76,7 +76,7 @@ def _ready(client: Client, patience: float) -> dict[str, Any]:
             if time.monotonic() >= until:
                 raise Failure(
                     f"The daemon is still starting after {patience:.0f} seconds.",
-                    fix="Its log tells what it waits for.",
+                    fix="Its log says what it waits for.",
                     exit_code=TIMED_OUT,
                 )  # fmt: skip
         time.sleep(LOOK_SECONDS)

@@ -26,7 +26,7 @@ def content(path: str) -> bytes:
             with open(path, "rb") as file:
                 raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        fix = "Name a file that is there and may be read; - is standard input."
+        fix = "Name a file that exists and is readable; - is standard input."
         why = f"{getattr(error, 'strerror', None) or error}."
         raise Failure(f"{path} cannot be read.", why=why, fix=fix, exit_code=USAGE) from None
     if len(raw) > MAX_BYTES:

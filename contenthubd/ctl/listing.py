@@ -17,7 +17,7 @@ PAGE = 1000
 
 
 def each(ids: list[str], output: Output, act: Callable[[str], None]) -> int:
-    """Do one thing to each id; a failure is told and the rest goes on. The exit code is the first failure's."""
+    """Do one thing to each id; a failure is told and the rest continues. The exit code is the first failure's."""
     code = OK
     for one in ids:
         try:

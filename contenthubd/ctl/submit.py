@@ -42,7 +42,7 @@ def generate(args: Namespace, client: Client, output: Output) -> int:
 def _placeholders(topic: str, output: Output) -> None:
     """Tell that only schedules put in something for a placeholder."""
     if found := re.search(r"\{(?:date|day|today|now|time|year|month|week)\}", topic, re.IGNORECASE):
-        output.say(f"{found[0]} stays in the topic as it is: only schedules have a placeholder, {{date}}.")
+        output.say(f"{found[0]} is not replaced: only schedules have a placeholder, {{date}}.")
 
 
 def batch(args: Namespace, client: Client, output: Output) -> int:
@@ -99,7 +99,7 @@ def _watched(submitted: dict[str, Any], output: Output) -> Any:
         return watch.Target(batch=batch, submitted=submitted)
     ids = tuple(dict.fromkeys(task["id"] for task in submitted["tasks"]))
     if batch and len(ids) > MOST_WATCHED:
-        output.say(f"Watching the {len(new)} new tasks only: more than {MOST_WATCHED} cannot be named one by one.")
+        output.say(f"Watching the {len(new)} new tasks only: at most {MOST_WATCHED} tasks can be watched by id.")
         return watch.Target(batch=batch, submitted=submitted)
     return watch.Target(ids=ids[:MOST_WATCHED], submitted=submitted)
 
@@ -114,7 +114,7 @@ def _patience_fits(args: Namespace) -> None:
                           exit_code=USAGE)  # fmt: skip
     if args.timeout is not None:
         raise Failure(
-            "--timeout says how long to wait, but --wait is not given.",
+            "--timeout has no effect without --wait.",
             fix="Add --wait, or limit one attempt with --timeout-seconds.", exit_code=USAGE,
         )  # fmt: skip
 

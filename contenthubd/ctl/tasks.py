@@ -91,7 +91,7 @@ def stats(args: Namespace, client: Client, output: Output) -> int:
 
 def _steered(one: str, verb: str, client: Client, output: Output) -> None:
     task = client.post(f"/v1/tasks/{quote(one)}/{verb}")
-    said = "cancelled" if verb == "cancel" else "will be tried again"
+    said = "cancelled" if verb == "cancel" else "will be retried"
     if output.form == "table":
         print(f"{short(task['id'])}  {said}: {printable(task['topic'])}")
         if verb == "cancel" and task["hint"]:

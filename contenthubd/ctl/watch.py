@@ -1,8 +1,8 @@
 """Watching tasks until they are finished and published.
 
 Watching changes nothing: Ctrl-C, a lost daemon or a timeout ends the watch, never the task, and each says how to come
-back. The daemon is asked by long polls, so a change shows at once. If it goes away (a restart, say), the watch goes on
-when it comes back within the time of --reconnect.
+back. The daemon is asked by long polls, so a change shows at once. If it goes away (a restart, say), the watch
+continues when it comes back within the time of --reconnect.
 """
 
 import gc
@@ -44,7 +44,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: for the whole watch (None: for ever), and for a daemon that went away."""
+    """Seconds: for the whole watch (None: forever), and for a daemon that went away."""
 
     timeout: float | None
     reconnect: float

@@ -82,7 +82,7 @@ class TaskDesk:
         cancelled = await self._steer.cancel(await self._search.one("task", fragment), by=peer.by)
         view = await self._task_view(await self._views.task(cancelled.task_id))
         if cancelled.mode is Mode.ASYNC and view.creator_task_id:
-            hint = "The creator cannot stop a task: generation goes on there, and its result will be dropped."
+            hint = "content-creator cannot stop a task: generation continues there, and its result is discarded."
             view = msgspec.structs.replace(view, hint=hint)
         return view
 

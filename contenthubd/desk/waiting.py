@@ -112,5 +112,5 @@ class Waiting:
             code="slot",
             what=f"{what}, {left} of them by {runs} cancelled",
             hint="content-creator cannot stop a task, so it keeps its slot until it ends there, at the latest until "
-            "[creator] abandon_seconds are over.",
+            "[creator] abandon_seconds have passed.",
         )

@@ -1,4 +1,4 @@
-"""An account: one place the studio writes for, with defaults that its tasks inherit."""
+"""An account: where articles are published, with defaults that its tasks inherit."""
 
 import re
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """A cron expression in a time zone: the times it means, and nothing about what happens then.
 
 The five fields are read as Debian's cron reads them. A job at a fixed hour and minute runs once on both nights on
-which clocks change: a time that is left out is made up for right after the gap, a time that comes twice counts the
+which clocks change: a time that is left out is done later right after the gap, a time that comes twice counts the
 first time. Jobs with a star for the minute or the hour follow the time that really passes.
 """
 

@@ -120,9 +120,9 @@ def moment(value: object, *, assume: tzinfo | None = None) -> datetime | Unreada
     try:
         found = (found if found.tzinfo else found.replace(tzinfo=assume)).astimezone(UTC)
     except (ValueError, OverflowError):
-        return Unreadable(f"{quoted(value)} lies outside the years {EARLIEST.year} to {LATEST.year - 1}")
+        return Unreadable(f"{quoted(value)} is outside the years {EARLIEST.year} to {LATEST.year - 1}")
     if not EARLIEST <= found < LATEST:
-        return Unreadable(f"{quoted(value)} lies outside the years {EARLIEST.year} to {LATEST.year - 1}")
+        return Unreadable(f"{quoted(value)} is outside the years {EARLIEST.year} to {LATEST.year - 1}")
     return found
 
 
@@ -162,7 +162,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise _Refused(f"the key {quoted(twice)} stands twice in one object")
+        raise _Refused(f"the key {quoted(twice)} occurs twice in one object")
     return found
 
 

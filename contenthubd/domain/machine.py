@@ -28,7 +28,7 @@ class Machine(Generic[S, E]):
             return self._transitions[state, event]
         except KeyError:
             said = self._words.get(event, event.replace("_", " "))
-            fix = f"Look at it with: {self._look} {identifier}" if self._look and identifier else ""
+            fix = f"Show it with: {self._look} {identifier}" if self._look and identifier else ""
             raise Conflict(f"A {self._noun} that is {state} cannot be {said}.", fix=fix) from None
 
     def sources(self, event: E) -> frozenset[S]:

@@ -1,7 +1,7 @@
 """Characters: what a reader sees of a text, and a text as one safe line.
 
 Everything here is linear in the text and knows no markup. A title is shown in terminals, tables, front matter and file
-names, so it holds no control character, none that turns the writing direction, and none that only pretends to be there.
+names, so it contains no control character, none that turns the writing direction, and none that only seems to be there.
 """
 
 import re

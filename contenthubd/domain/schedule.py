@@ -126,7 +126,7 @@ def due(schedule: Schedule, now: datetime) -> Due | None:
 def check_repeatable(request: Request) -> None:
     """InvalidInput for a request that could make only one task, or has a placeholder that nothing is put in for."""
     if found := _placeholder_fault(request):
-        raise InvalidInput(found, why="A schedule fills in {date} only, in its topic and its requirements.",
+        raise InvalidInput(found, why="A schedule replaces {date} only, in its topic and its requirements.",
                            fix="Write {date} for the day of the run, such as 2026-01-31.")  # fmt: skip
     if request.idempotency_key is not None:
         raise InvalidInput(
@@ -149,5 +149,5 @@ def _placeholder_fault(request: Request) -> str:
             return f"Unknown placeholder {found[0]!r} in the requirements."
     others = {"keywords": " ".join(request.keywords), "category": request.category, "tone": request.tone or "",
               "audience": request.audience or ""}  # fmt: skip
-    return next((f"The placeholder {DATE} is not filled in in the {name}." for name, text in others.items()
+    return next((f"The placeholder {DATE} is not replaced in the {name}." for name, text in others.items()
                  if DATE in text), "")  # fmt: skip

@@ -40,7 +40,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What became of it; ``task`` is the new one, or the unfinished one that stood in the way."""
+    """What became of it; ``task`` is the new one, or the unfinished one that prevented it."""
 
     verdict: Verdict
     task: Task | None = None

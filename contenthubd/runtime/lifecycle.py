@@ -97,7 +97,7 @@ _missed = _Missed()
 
 
 def outlive_signals() -> None:
-    """While nobody listens, SIGHUP is remembered at most: by default it ends us, and systemd would call that planned.
+    """While there is no handler, SIGHUP is remembered: by default it ends us, and systemd would call that planned.
 
     Not SIG_IGN, which children would inherit. Others that end a process by default mean nothing to us.
     """

@@ -53,7 +53,7 @@ class ClockSteps:
             log.warning("clock_stepped", by_seconds=round(by.total_seconds(), 1))
 
     async def watch(self) -> None:
-        """Look every few seconds, for ever."""
+        """Look every few seconds, forever."""
         while True:
             await anyio.sleep(LOOK_SECONDS)
             self.look()

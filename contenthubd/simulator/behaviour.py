@@ -52,7 +52,7 @@ MISBEHAVIOURS = {
     "hang_after": "does its work, then never ends and says nothing",
     "crash": "dies by SIGKILL before doing anything",
     "crash_after": "does its work, then dies by SIGKILL and says nothing",
-    "flood": "prints for ever",
+    "flood": "prints forever",
     "garbage": "does its work and prints bytes that mean nothing instead of the answer",
     "empty": "does its work and prints nothing, exit code 0",
     "cut_output": "prints its first 64 KiB only, exit code 0, to a file too",

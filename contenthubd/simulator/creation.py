@@ -89,7 +89,7 @@ def show_created(task_id: str, page: Screen) -> None:
 
 
 def run_now(values: Values, database: store.Database, page: Screen) -> int:
-    """Generate in this process; exit code 0 even when the task failed. A kill leaves the row running for ever."""
+    """Generate in this process; exit code 0 even when the task failed. A kill leaves the row running forever."""
     settings = behaviour.load()
     page.complain("- 初始化中...")
     task_id = store.insert_task(database, "sync", values["topic"], values["requirements"], constraints_of(values))

@@ -15,7 +15,7 @@ class Refused(Exception):
 
 
 def require(seconds: float) -> None:
-    """Wait for it as the original does, for ever, but for our bound. Raises Refused."""
+    """Wait for it as the original does, forever, but for our bound. Raises Refused."""
     if not wait(seconds):
         raise Refused("Redis connection timeout")
 

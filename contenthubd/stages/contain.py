@@ -1,4 +1,4 @@
-"""Contain: a fault of our own over one item never stops its neighbours, and never goes on for ever.
+"""Contain: a fault of our own over one item never stops its neighbours, and never goes on forever.
 
 Every item of a page is worked on behind this. A fault is told once with its traceback, and the item is left for the
 next look; the third time in a row whoever asked is told, so that it can be ended as an internal error, charged. A

@@ -66,7 +66,7 @@ class Crowd:
     since: datetime
     """When the first of them was abandoned."""
     until: datetime
-    """When it is given up at the latest, so that a place is free again."""
+    """When it is given up, at the latest, so that a place is free again."""
 
 
 class Poll:
@@ -310,7 +310,7 @@ class Poll:
         return Failed(ErrorKind.WORKER_GONE, "The creator's worker ended while it worked on this task.")
 
     async def _queued(self, flight: Flight, row: CreatorRow) -> None:
-        """A pending row whose job was lost with the creator's Redis stays so for ever unless it is queued again."""
+        """A pending row whose job was lost with the creator's Redis stays so forever unless it is queued again."""
         now = self._clock.now()
         since, pause = flight.accepted_at or flight.claimed.wall, REQUEUE_AFTER
         if flight.requeued_at is not None:

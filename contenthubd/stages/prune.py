@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class Prune:
-    """``keep`` says how long final tasks of a state stay, ``keep_facts`` how long facts do; absent means for ever."""
+    """``keep`` says how long final tasks of a state stay, ``keep_facts`` how long facts do; absent means forever."""
 
     def __init__(
         self,

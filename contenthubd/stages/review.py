@@ -40,9 +40,7 @@ class Review:
         reason = invisible.cleaned(reason)
         won = await self._pool.review(content_id, event, by=by, reason=reason, now=self._clock.now(), pool=pool)
         if not won:
-            raise Conflict(
-                "The content changed in the meantime.", fix=f"Look again: contenthubctl content show {content_id}"
-            )
+            raise Conflict("The content changed in the meantime.", fix=f"See: contenthubctl content show {content_id}")
         faultpoints.reached("review.written")
         log.info("content_reviewed", content_id=str(content_id), decision=event, by=by)
         self._wake(Stage.PUBLISH)

@@ -1,4 +1,4 @@
-"""Schedule: what repeats by the clock becomes tasks, each slot once, however many daemons look.
+"""Schedule: due runs become tasks, each slot once, however many daemons look.
 
 A tick decides one thing for each schedule that is due and comes again at once while there is more, so a long absence
 is worked off in turns. Which slot is due is the domain's; that it happens once is the store's.
@@ -64,7 +64,7 @@ class Schedules:
         """No slot fires until it is resumed, and none of them is caught up. NotFound, Conflict."""
         schedule = await self.store.by_name(name)
         if not await self.store.pause(schedule.schedule_id, self._clock.now(), by):
-            raise Conflict(f"The schedule {name!r} is paused already.")
+            raise Conflict(f"The schedule {name!r} is already paused.")
         log.info("schedule_paused", schedule=name, by=by)
         return await self.store.by_name(name)
 

@@ -161,8 +161,8 @@ def decide(
             assert_never(outcome)
 
 
-_CUT_OFF = "The daemon died while it called the creator."
-_POISON = "The daemon died too often while working on this task."
+_CUT_OFF = "The daemon crashed while it called content-creator."
+_POISON = "The daemon crashed too often while working on this task."
 
 
 @dataclass(frozen=True, slots=True)

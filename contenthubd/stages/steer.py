@@ -53,4 +53,4 @@ class Steer:
     async def _refusal(self, task_id: UUID, event: TaskEvent) -> Conflict:
         """Why the write lost: what the present state says, else that it changed between two looks."""
         step((await self._tasks.get(task_id)).state, event, task_id)
-        return Conflict("The task changed in the meantime.", fix=f"Look again: contenthubctl task status {task_id}")
+        return Conflict("The task changed in the meantime.", fix=f"See: contenthubctl task status {task_id}")

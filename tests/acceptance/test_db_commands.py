@@ -152,5 +152,5 @@ async def test_a_violation_is_shown_and_told_by_the_exit_code(previous: Database
     image.unlink()
     found = await db(state_dir, "validate", url=previous.url)
     assert found.code == 1
-    assert "1 wrong  The file of every fetched image is there." in found.out
+    assert "1 wrong  The file of every fetched image exists." in found.out
     assert image.name in found.out

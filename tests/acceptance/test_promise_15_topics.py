@@ -92,7 +92,7 @@ async def test_every_other_topic_is_refused_with_its_reason_and_nothing_is_store
 async def test_requirements_that_do_not_fit_into_one_argument_are_refused(start_daemon: StartDaemon) -> None:
     daemon = await start_daemon({"tasks": {"mode": "sync"}}, latency_seconds=0)
     await daemon.account()
-    with pytest.raises(Refused, match="One argument of a command line holds"):
+    with pytest.raises(Refused, match="One argument of a command line can have"):
         await daemon.submit("A topic", requirements="字" * 50_000)
     for text in ("\x00", "\ud800"):
         with pytest.raises(Refused):

@@ -183,7 +183,7 @@ class TestDeaf:
             worker.busy(True)
             await until(lambda: worker.report()["restarts"] == 1, "it was replaced")
             await replaced(worker, "")
-            assert "took no tasks" in str(worker.report()["last_end"])
+            assert "accepted no tasks" in str(worker.report()["last_end"])
 
     async def test_a_task_that_waits_beside_a_worker_with_room(self, tmp_path: Path) -> None:
         async with minded(settings_with(tmp_path, WAITS)) as worker:

@@ -261,14 +261,14 @@ async def test_a_file_where_the_account_should_be(root: Path) -> None:
     with pytest.raises(PublishFailed) as failure:
         await DirectoryPublisher(root).publish(PUBLICATION)
     assert str(root / "studio") in failure.value.why
-    assert "in the way" in failure.value.fix
+    assert "has this name" in failure.value.fix
 
 
 async def test_a_file_where_the_root_should_be(root: Path) -> None:
     root.write_text("in the way")
     with pytest.raises(PublishFailed) as failure:
         await DirectoryPublisher(root).publish(PUBLICATION)
-    assert "in the way" in failure.value.fix
+    assert "has this name" in failure.value.fix
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
@@ -279,7 +279,7 @@ async def test_something_else_under_the_articles_name_is_left_alone(root: Path, 
     mine.write_text("mine")
     with pytest.raises(PublishFailed) as failure:
         await DirectoryPublisher(root).publish(replace(PUBLICATION, title="bread"))
-    assert "in the way" in failure.value.fix
+    assert "has this name" in failure.value.fix
     assert mine.read_text() == "mine"
     assert list((root / "studio").iterdir()) == [taken]
 

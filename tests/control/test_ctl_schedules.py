@@ -146,7 +146,7 @@ async def test_pause_resume_delete(studio: Studio) -> None:
     assert "paused" in (await studio.ctl("list")).out
     assert (await studio.json("show", "one"))["next_at"] is None
     again = await studio.ctl("pause", "one")
-    assert (again.code, "paused already" in again.err) == (6, True)
+    assert (again.code, "already paused" in again.err) == (6, True)
     assert (await studio.json("resume", "one"))["paused_at"] is None
     assert (await studio.ctl("resume", "one")).code == 6
     deleted = await studio.ctl("delete", "one", "three", "two")

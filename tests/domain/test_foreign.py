@@ -58,7 +58,7 @@ def test_json_of_any_kind_is_a_value_or_a_reason(data: bytes | str) -> None:
         ("0." + "1" * 5000, "too long"),
         ("NaN", "NaN is not a number"),
         ("[-Infinity]", "-Infinity is not a number"),
-        ('{"a":1,"b":2,"a":3}', "the key 'a' stands twice"),
+        ('{"a":1,"b":2,"a":3}', "the key 'a' occurs twice"),
         ("[] []", "not JSON"),
         ("", "not JSON"),
         (b'"\xff"', "byte 2 is not UTF-8"),

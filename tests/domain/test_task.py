@@ -74,7 +74,7 @@ def test_the_refusal_speaks_plainly() -> None:
     with pytest.raises(Conflict) as refusal:
         step(TaskState.RUNNING, TaskEvent.REVIVED, "94c85805")
     assert refusal.value.what == "A task that is running cannot be tried again."
-    assert refusal.value.fix == "Look at it with: contenthubctl task status 94c85805"
+    assert refusal.value.fix == "Show it with: contenthubctl task status 94c85805"
 
 
 def test_ranks_go_by_priority_then_turn_then_age() -> None:

@@ -222,7 +222,8 @@ async def test_three_daemons_dead_over_one_task_are_poison(house: House, mode: M
     now = await house.now(task)
     assert (now.state, now.error_kind, now.deaths, now.retry_count) == (TaskState.FAILED, "poison", 3, 1)
     assert now.error == (
-        "The daemon died too often while working on this task. Last: The daemon died while it called the creator."
+        "The daemon crashed too often while working on this task. Last: "
+        "The daemon crashed while it called content-creator."
     )
 
 

@@ -1,7 +1,7 @@
 """What ``list --json`` printed: the rows of one page, newest first.
 
 The array is found by a scanner that knows strings and brackets, not by the form of its lines: it may be compact or
-spread out, with log lines before and behind it. It begins a line, since a string inside JSON holds no line break; so
+spread out, with log lines before and behind it. It begins a line, since a string inside JSON contains no line break; so
 nothing that a row says is taken for the array. One row that cannot be read is skipped and told; a whole page of them
 is another program.
 """

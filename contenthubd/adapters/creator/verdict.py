@@ -113,7 +113,7 @@ def story(ended: Ended) -> str:
         case Cut.DEADLINE:
             return "It did not answer in time and was killed."
         case Cut.FLOOD:
-            bound = f"{ended.limit / MEBIBYTE:g} MiB" if ended.limit else "the most that is read"
+            bound = f"{ended.limit / MEBIBYTE:g} MiB" if ended.limit else "the limit"
             return f"It printed more than {bound} and was stopped."
     if ended.exit_code < 0:
         return f"It was ended by signal {-ended.exit_code}."

@@ -110,7 +110,9 @@ class Worker:
     def sick(self) -> Sick | None:
         """Why nothing should be queued for the worker just now."""
         if self._deaf:
-            return Sick(ErrorKind.WORKER_DEAF, f"The creator's worker runs but takes no tasks: {self._deaf}.")
+            return Sick(
+                ErrorKind.WORKER_DEAF, f"content-creator's worker is running but accepts no tasks: {self._deaf}."
+            )
         match self._state:
             case WorkerState.OFF | WorkerState.RUNNING:
                 return None
@@ -168,7 +170,7 @@ class Worker:
         if self._deaf:
             log.warning("creator_worker_unresponsive", cause=self._deaf, worker_id=self._worker_id)
             await self._end(timedelta(seconds=self._times.patience))
-            return self._ended(f"The creator's worker took no tasks ({self._deaf}) and is replaced.")
+            return self._ended(f"content-creator's worker accepted no tasks ({self._deaf}) and is replaced.")
         if anyio.current_time() - self._started_at > self._times.steady:
             self._ends = 0
         return self._times.look if self._busy or self._redis.cause else self._times.idle_look

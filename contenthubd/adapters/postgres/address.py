@@ -283,7 +283,7 @@ def _joined(host: str, port: int) -> str:
 
 
 def _timeout(given: _Given) -> float | None:
-    """Seconds for one connection; zero and below mean libpq's "for ever", which is bounded by our own limit."""
+    """Seconds for one connection; zero and below mean libpq's "forever", which is bounded by our own limit."""
     seconds = given.number("connect_timeout", -1, 86_400)
     return float(max(seconds, 2)) if seconds and seconds > 0 else None
 

@@ -151,7 +151,7 @@ def _place_faults(server: Any, found: Seen, address: Address) -> list[DatabaseUn
             )
         ]
     if found.foreign:
-        return [foreign(f"It has a table {found.foreign[0]!r} that contenthubd did not make.")]
+        return [foreign(f"It has a table {found.foreign[0]!r} that contenthubd did not create.")]
     if found.version is not None and found.version > NEWEST:
         return [newer(found.version)]
     if found.version != NEWEST and not server.may_create:

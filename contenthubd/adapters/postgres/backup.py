@@ -58,9 +58,11 @@ def _ours(found: str | None) -> str:
     """The version of tables that can be backed up. StateDirectoryError."""
     if found is None or found > NEWEST:
         raise StateDirectoryError(
-            "There is nothing here that this contenthubd could back up.",
-            why="The database has no tables of ours." if found is None else f"Its tables have version {found}.",
-            fix="Check --state-dir and database.url." if found is None else "Use the contenthubd that made them.",
+            "There is nothing to back up.",
+            why="The database has no tables of contenthubd." if found is None else f"Its tables have version {found}.",
+            fix="Check --state-dir and database.url."
+            if found is None
+            else "Use the version of contenthubd that created them.",
         )
     return found
 

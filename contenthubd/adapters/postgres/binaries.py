@@ -49,7 +49,7 @@ def parse_major(text: str) -> int:
     match = _VERSION.search(text)
     if match is None:
         raise Unavailable(
-            "The postgres program does not tell its version.",
+            "The postgres program does not print its version.",
             why=f"It printed: {text.strip()[:200] or 'nothing'}",
             fix="Reinstall PostgreSQL, or name the folder of another one.",
         )

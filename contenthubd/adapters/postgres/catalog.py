@@ -108,7 +108,7 @@ async def last_number(connection: AsyncConnection, identity: IdentityColumn) -> 
 async def differences(connection: AsyncConnection, version: str) -> list[str]:
     """How the tables differ from what the migrations up to ``version`` make; each is one line with + or -.
 
-    The wanted tables are made in a schema of their own and taken back at once, so they come from the same server.
+    The wanted tables are made in a schema of their own and rolled back at once, so they come from the same server.
     """
     driver = await driver_of(connection)
     present = await _shape(driver)

@@ -4,7 +4,7 @@ Beside the data directory ``DIR`` stand ``DIR.lock`` (held with flock for as lon
 we die, however we die), ``DIR.initdb-…`` (a cluster in the making, renamed when whole) and ``postgres.log``.
 
 PostgreSQL trusts the process number in its pid files: a number used again by another program, or a zombie that nobody
-reaps, keeps it from starting for ever. Whoever holds our lock knows better, so here, and only under the lock, such
+reaps, keeps it from starting forever. Whoever holds our lock knows better, so here, and only under the lock, such
 files are removed. Data still in use by a survivor is safe even then: PostgreSQL finds its shared memory and refuses.
 """
 
@@ -38,8 +38,8 @@ _FIXES = {
     errno.EROFS: "Mount that file system writable, or choose another state directory.",
     errno.EACCES: "Give the user that runs contenthubd write access to it, or choose another state directory.",
     errno.EPERM: "Give the user that runs contenthubd write access to it, or choose another state directory.",
-    errno.EEXIST: "Move the file that stands in the way, or choose another state directory.",
-    errno.ENOTDIR: "Move the file that stands in the way, or choose another state directory.",
+    errno.EEXIST: "Move that file away, or choose another state directory.",
+    errno.ENOTDIR: "Move that file away, or choose another state directory.",
 }
 _SHARED_MEMORY_FIX = (
     "Free some space in /dev/shm (df -h /dev/shm), or enlarge it: mount -o remount,size=256M /dev/shm; "

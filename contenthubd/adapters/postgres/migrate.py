@@ -85,7 +85,7 @@ async def version_seen(connection: AsyncConnection) -> str | None:
 async def upgrade(database: Database) -> bool:
     """Bring the tables to the newest version; True if that was needed.
 
-    DatabaseRefused if they are newer, or if tables of these names are there that contenthubd did not make.
+    DatabaseRefused if they are newer, or if tables of these names are there that contenthubd did not create.
     """
     async with database.transaction() as connection:
         if _done(await seen(connection)):
@@ -118,7 +118,7 @@ def _check(found: Seen) -> None:
     if found.version is not None and found.version > NEWEST:
         raise newer(found.version)
     if found.foreign:
-        raise foreign(f"It has a table {found.foreign[0]!r} that contenthubd did not make.")
+        raise foreign(f"It has a table {found.foreign[0]!r} that contenthubd did not create.")
 
 
 def newer(found: str) -> DatabaseRefused:

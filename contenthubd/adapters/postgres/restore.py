@@ -1,7 +1,7 @@
 """Bringing a backup back: one transaction for the tables, all or nothing, and the images beside it.
 
-Images are put in place before the commit, and taken back only while it is not under way: a commit whose answer is lost
-may have come about. So a crash leaves at worst files that no row tells of; they harm nothing, and the same restore
+Images are put in place before the commit, and removed again only while it is not under way: a commit whose answer is
+lost may have come about. So a crash leaves at worst files that no row tells of; they harm nothing, and the same restore
 started again finds them in place. The tables are made as they were when the backup was made, filled, and only then
 brought to the newest version, by the same migrations that a daemon would run. The database gets a new id: what was kept
 elsewhere under the old one belongs to the old one. Nor does anybody use the creator instances yet: whoever was alive
@@ -93,7 +93,7 @@ async def _check_not_newer(database: Database) -> None:
     if found is not None and found > NEWEST:
         raise Conflict(
             f"The database has version {found} of the tables; this contenthubd knows {NEWEST}.",
-            fix="Restore with the contenthubd that made them, or into another database.",
+            fix="Restore with the version of contenthubd that created them, or into another database.",
         )
 
 
@@ -112,13 +112,13 @@ async def _cleared(connection: AsyncConnection, state_id: str, *, replace: bool)
     """
     there = await seen(connection)
     if there.foreign:
-        raise foreign(f"It has a table {there.foreign[0]!r} that contenthubd did not make.")
+        raise foreign(f"It has a table {there.foreign[0]!r} that contenthubd did not create.")
     present = list(await catalog.columns(connection)) if there.version is not None else []
     if "instance" in present and (user := (await connection.execute(_IN_USE, {"own": state_id})).first()):
         raise Conflict(
             "A daemon uses this database.",
-            why=f"The one of the creator instance {user.name!r} was alive within the last half minute.",
-            fix="Stop every daemon on this database, then try again in half a minute.",
+            why=f"The one of the creator instance {user.name!r} was alive within the last 30 seconds.",
+            fix="Stop every daemon on this database, then try again in 30 seconds.",
         )
     for table in present:
         if replace or table in _OWN_NAMES:

@@ -60,7 +60,7 @@ SUBMIT: Final = text("""
 """)
 
 # Batches with keys of one account come one after the other: two with the same keys in another order would wait for
-# each other for ever. What is taken here is given back at the end of the transaction.
+# each other forever. What is taken here is given back at the end of the transaction.
 LOCK_KEYS: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:account AS text), 0))")
 
 DROP_BATCH: Final = text("DELETE FROM batch WHERE id = :batch")

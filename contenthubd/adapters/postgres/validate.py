@@ -53,7 +53,7 @@ async def validate(database: Database, images: Path) -> Findings:
     if found > NEWEST:
         raise StateDirectoryError(
             f"The database has version {found} of the tables; this contenthubd knows {NEWEST}.",
-            fix="Use the contenthubd that made them.",
+            fix="Use the version of contenthubd that created them.",
         )
     checks = [await _shape(database, found)]
     async with database.transaction() as moment:

@@ -34,7 +34,7 @@ INDEX: Final = "index.md"
 TEMPORARY: Final = ".tmp-"
 SHORT_ID_CHARS: Final = 12
 _TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
-_IN_THE_WAY: Final = "Something else lies in the way: move it, or set [publish] directory to another place."
+_IN_THE_WAY: Final = "Another file has this name: move it, or set [publish] directory to another place."
 _NOT_OURS: Final = "Let the daemon's user write there, or set [publish] directory to another place."
 _FIXES: Final[Mapping[int, str]] = {
     errno.ENOSPC: "Make room on that disk.",

@@ -8,7 +8,7 @@ that was dropped meanwhile is not missed, for its row was in the database before
 A call that was on its way to the old queue during a change is void: what it fetched waits in the database all the same.
 
 Whoever meets a preferred queue that does not answer changes over at once. The way back is tried by ``check``. A queue
-that answers a ping and fails at its work would be changed to and from for ever: each return that lasted less than
+that answers a ping and fails at its work would be changed to and from forever: each return that lasted less than
 ``STEADY`` doubles the wait before the next one.
 """
 

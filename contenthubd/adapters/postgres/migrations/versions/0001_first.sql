@@ -4,7 +4,7 @@
 -- Every state column is guarded three times: by the transition tables in contenthubd/domain (data), by the WHERE of
 -- every write (state and attempt it leaves), and by the CHECKs below (rows that cannot be meant are refused).
 --
--- account      one place the studio writes for
+-- account      where articles are published, with defaults
 -- batch        tasks submitted together
 -- task         one piece of content to generate; `attempt` is the fence of every write and only ever grows,
 --              `retry_count` counts charged failures, `deaths` counts daemons and workers that died over it
