@@ -5,7 +5,7 @@ and again, and works for others in between, is not sick: from the third time on 
 
 The other way round, one task whose command ended well, printed what cannot be read and left no row is charged. When
 the same happens to another task, and none was taken in between, the creator is at fault: then nobody is, until an
-attempt is counted as one of those that may not go on for ever (``domain/outcome.COUNTED``).
+attempt is counted as one of those that may not go on forever (``domain/outcome.COUNTED``).
 """
 
 from typing import Final
