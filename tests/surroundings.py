@@ -63,7 +63,16 @@ HOSTILE: Final = {
 PROXIES: Final = tuple(name for name in HOSTILE if name.lower().endswith("_proxy"))
 NETWORK: Final = "TESTS_NETWORK"
 """Keeps how this machine reaches package registries, as JSON, for what has to be installed during a run."""
-GONE: Final = ("LC_ALL", "LC_CTYPE", "LC_TIME", "LC_NUMERIC", "LC_MESSAGES", "PYTHONPATH", "PYTHONIOENCODING")
+GONE: Final = (
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_TIME",
+    "LC_NUMERIC",
+    "LC_MESSAGES",
+    "PYTHONPATH",
+    "PYTHONIOENCODING",
+    "PYTHONDONTWRITEBYTECODE",  # a fifth of every start would go into compiling what was compiled before
+)
 
 
 def make_hostile() -> None:
