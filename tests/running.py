@@ -1,6 +1,6 @@
 """A real daemon in a process of its own, for tests that look at contenthubd from outside.
 
-``RunningDaemon`` writes a configuration, starts ``python -m contenthubd``, talks to its socket, and surely ends it.
+``RunningDaemon`` writes a configuration, starts ``contenthubd``, talks to its socket, and surely ends it.
 Nothing here knows how the daemon works inside.
 """
 
@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import aiohttp
 import tomli_w
 
-from tests import prepared_cluster
+from tests import preloaded, prepared_cluster
 
 CHECKOUT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 120.0
@@ -57,7 +57,7 @@ class RunningDaemon:
         """A command that sets limits or mounts and then executes what follows it."""
         self.prepared = False
         """Whether the private PostgreSQL is a copy of one with all tables; if not, the daemon makes it at its start."""
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: asyncio.subprocess.Process | preloaded.Forked | None = None
         self.log_path = state_dir.with_name(state_dir.name + ".log")
         self._session: aiohttp.ClientSession | None = None
 
@@ -102,16 +102,29 @@ class RunningDaemon:
         environ = inherited_environment()
         path = self.write_config()
         data_dir = self.state_dir / "postgres"
-        if self.prepared and not data_dir.exists() and not self.settings.get("database", {}).get("url"):
+        if self.prepared and not data_dir.exists() and not self._url:
             await asyncio.to_thread(prepared_cluster.copy_to, data_dir)
         with self.log_path.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *self.wrapped_in, sys.executable, "-m", "contenthubd", "--config", str(path),
-                cwd=CHECKOUT, env={**environ, **self.environ}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
+            self.process = await self._started(["--config", str(path)], {**environ, **self.environ}, log)
         if ready:
             await self.until(self._answers)
         return self
+
+    async def _started(
+        self, arguments: list[str], environ: Mapping[str, str], log: BinaryIO
+    ) -> asyncio.subprocess.Process | preloaded.Forked:
+        """The process: a fork where nothing about the start of the program itself is new."""
+        begun = self.prepared or bool(self._url) or (self.state_dir / "postgres").exists()
+        if begun and not self.wrapped_in and preloaded.possible(self.environ):
+            return await preloaded.start(arguments, environ, log)
+        return await asyncio.create_subprocess_exec(
+            *self.wrapped_in, sys.executable, "-m", "contenthubd", *arguments,
+            cwd=CHECKOUT, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+
+    @property
+    def _url(self) -> str:
+        return str(self.settings.get("database", {}).get("url", ""))
 
     async def stop(self) -> int:
         """SIGTERM; the exit code."""

@@ -169,7 +169,7 @@ class Supervisor:
         try:
             await asyncio.wait_for(process.wait(), END_SECONDS)
         except TimeoutError:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
             await process.wait()
             raise AssertionError(f"the daemon did not end within {END_SECONDS:g} s of SIGTERM") from None
 
