@@ -7,7 +7,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-JOBS ?= 2
+# Twice as many tests at once as processors: half of the time a test waits for a process.
+JOBS ?= $(shell echo $$((2 * $$(nproc))))
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.ready-to-run
@@ -17,7 +18,7 @@ PINS := pyproject.toml constraints.txt
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 # worksteal: a few tests take as long as all others together; whoever is done takes over half of what is left.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-MEASURE := --cov --cov-report=term:skip-covered
+MEASURE := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 .PHONY: help
 help: ## Print this help
@@ -25,7 +26,8 @@ help: ## Print this help
 	@echo
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 	@echo
-	@echo 'Variables: ARGS (for pytest: which tests, how), JOBS (tests at once, $(JOBS)), CONTENTHUBD_STATE_DIR (.state)'
+	@echo 'Variables: ARGS (for pytest: which tests, how), JOBS (tests at once, $(JOBS)), COVERAGE=1 (measure),'
+	@echo '           CONTENTHUBD_STATE_DIR (.state)'
 
 # ------------------------------------------------------------------------------------------------------------ use it
 
