@@ -6,6 +6,7 @@ that takes one of them without being asked to fails on every machine then, not o
 
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,8 +76,25 @@ GONE: Final = (
 )
 
 
+KEPT_IGNORED: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
+"""Python itself ignores these."""
+
+
+def hear_signals() -> None:
+    """Have each signal do what it usually does, here and in every child.
+
+    A shell without job control starts what runs in the background with Ctrl-C ignored, nohup with SIGHUP ignored;
+    children inherit that, and a test that sends them such a signal would wait in vain.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - KEPT_IGNORED:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+
+
 def make_hostile() -> None:
     """Change the environment, time zone and umask of this process, and with it of its children; may be done twice."""
+    hear_signals()
     cache = os.environ.get(CACHE) or str(Path.home() / ".cache")
     os.environ.setdefault(NETWORK, json.dumps({name: os.environ[name] for name in PROXIES if name in os.environ}))
     for name in GONE:
