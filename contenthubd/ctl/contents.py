@@ -7,8 +7,8 @@ from typing import Any
 
 from contenthubd import streams
 from contenthubd.ctl.client import Client, quote
-from contenthubd.ctl.failure import OK, USAGE, Failure
-from contenthubd.ctl.listing import chosen, each, filters, pages
+from contenthubd.ctl.failure import OK
+from contenthubd.ctl.listing import Choice, chosen, each, filters, only_shown, pages
 from contenthubd.ctl.output import Output, printable, short
 from contenthubd.ctl.times import When, instant
 from contenthubd.ctl.words import publication, stuck, unpublished, why
@@ -60,8 +60,7 @@ def location(content: dict[str, Any]) -> str | None:
 
 def show(args: Namespace, client: Client, output: Output) -> int:
     """One article, or only its text."""
-    if args.body and output.form == "name":
-        raise Failure("--body has no effect with -o name.", fix="Leave one of them out.", exit_code=USAGE)
+    only_shown("--body", args.body, output)
     content = client.get(f"/v1/contents/{quote(args.id)}", {"body": "true"} if args.body else None)
     if args.body and output.form in ("table", "wide"):
         body = content["body"] if content["body"].endswith("\n") else content["body"] + "\n"
@@ -73,7 +72,8 @@ def show(args: Namespace, client: Client, output: Output) -> int:
 
 def approve(args: Namespace, client: Client, output: Output) -> int:
     """Approve articles; the first error decides the exit code."""
-    ids = chosen(args, client, output, "/v1/contents", "contents", ("pending_review",), "approved")
+    choice = Choice("/v1/contents", "contents", ("pending_review",), "approved", ("rejected",))
+    ids = chosen(args, client, output, choice)
     return each(ids, output, lambda one: _decide(one, "approve", args.reason, client, output))
 
 

@@ -49,6 +49,9 @@ def config_check(args: Namespace, client: Client, output: Output) -> int:
 
 def config_show(args: Namespace, client: Client, output: Output) -> int:
     """The configuration in force."""
+    from contenthubd.ctl.listing import only_shown  # only here
+
+    only_shown("--origin", args.origin, output)
     told = client.get("/v1/config")
     columns = ("KEY", "VALUE", "ORIGIN") if args.origin else ("KEY", "VALUE")
     output.many(told, told["config"], columns, lambda entry: _config_row(entry)[: len(columns)], "key")

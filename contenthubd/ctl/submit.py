@@ -107,6 +107,9 @@ def _watched(submitted: dict[str, Any], output: Output) -> Any:
 def _patience_fits(args: Namespace) -> None:
     """``--timeout`` alone would say nothing; who gives it may mean the other one."""
     if args.wait:
+        if getattr(args, "dry_run", False):
+            raise Failure("--wait has no effect with --dry-run.", why="Nothing is submitted that could be watched.",
+                          fix="Leave one of them out.", exit_code=USAGE)  # fmt: skip
         return
     for option, given in (("--reconnect", args.reconnect is not None), ("--exit-status", args.exit_status)):
         if given:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import FAILED, OK, USAGE, Failure
-from contenthubd.ctl.listing import ago, chosen, each, filters, pages
+from contenthubd.ctl.listing import Choice, ago, chosen, each, filters, only_shown, pages
 from contenthubd.ctl.output import Output, printable, short
 from contenthubd.ctl.times import When, duration, instant
 from contenthubd.ctl.words import publication, reason, stuck, tries, tries_short, unpublished, waiting, why
@@ -26,6 +26,8 @@ MORE = ("TRIES", "MODE", "PRIORITY", "FINISHED", "BATCH", "LOCATION")
 
 def status(args: Namespace, client: Client, output: Output) -> int:
     """One task."""
+    if not args.leaf.get_default("detail"):  # `task show` always has it
+        only_shown("--detail", args.detail, output)
     task = client.get(f"/v1/tasks/{quote(args.id)}", {"detail": "true"} if args.detail else None)
     show(task, output)
     return FAILED if args.exit_status and task["state"] in BAD_ENDS else OK
@@ -38,6 +40,8 @@ def show(task: dict[str, Any], output: Output) -> None:
 
 def listed(args: Namespace, client: Client, output: Output) -> int:
     """Tasks, newest first."""
+    _leaves_time("--finished-since", args.finished_since, args.finished_until)
+    _leaves_time("--since", args.since, args.finished_until)
     query = {
         **filters(args), "finished_since": ago(args.finished_since), "finished_until": ago(args.finished_until),
         "sort": args.sort,
@@ -49,6 +53,14 @@ def listed(args: Namespace, client: Client, output: Output) -> int:
     elif page["next"]:
         output.say(f"There are more; these are the first {args.limit}. See more with --limit.")
     return OK
+
+
+def _leaves_time(option: str, since: float | None, until: float | None) -> None:
+    """A Failure for a period that ends before it begins: nothing could ever be listed."""
+    if since is not None and until is not None and since <= until:
+        raise Failure(f"{option} and --finished-until leave no time between them.",
+                      why=f"What ended longer ago than --finished-until did not happen within {option}.",
+                      fix=f"Give {option} a longer duration than --finished-until.", exit_code=USAGE)  # fmt: skip
 
 
 def row(task: dict[str, Any]) -> tuple[str, ...]:
@@ -72,13 +84,13 @@ def wait(args: Namespace, client: Client, output: Output) -> int:
 
 def cancel(args: Namespace, client: Client, output: Output) -> int:
     """Cancel tasks; the first error decides the exit code."""
-    ids = chosen(args, client, output, "/v1/tasks", "tasks", OPEN, "cancelled")
+    ids = chosen(args, client, output, Choice("/v1/tasks", "tasks", OPEN, "cancelled"))
     return each(ids, output, lambda one: _steered(one, "cancel", client, output))
 
 
 def retry(args: Namespace, client: Client, output: Output) -> int:
     """Revive tasks; the first error decides the exit code."""
-    ids = chosen(args, client, output, "/v1/tasks", "tasks", RETRIED, "tried again")
+    ids = chosen(args, client, output, Choice("/v1/tasks", "tasks", RETRIED, "tried again", ("cancelled", "retrying")))
     return each(ids, output, lambda one: _steered(one, "retry", client, output))
 
 

@@ -102,6 +102,7 @@ class MemoryApplication:
 
     async def tasks(self, wanted: wire.TaskFilter) -> list[wire.TaskView]:
         self._reachable()
+        self._batch(wanted.batch)
         return _page(list(self.task_views.values()), wanted, lambda one: one.state)
 
     async def wait(self, wanted: wire.WaitQuery) -> wire.WaitReply:
@@ -124,6 +125,7 @@ class MemoryApplication:
         return wire.Stats(since_seconds=since_seconds, states={"pending": len(self.task_views)}, slots_total=5)
 
     async def contents(self, wanted: wire.ContentFilter) -> list[wire.ContentView]:
+        self._batch(wanted.batch)
         rows = [msgspec.structs.replace(one, body=None) for one in self.content_views.values()]
         return _page(rows, wanted, lambda one: one.state)
 
@@ -207,6 +209,11 @@ class MemoryApplication:
         if name in self.account_views:
             return self.account_views[name]
         raise NotFound(f"There is no account {name!r}.", fix="List them with: contenthubctl account list")
+
+    def _batch(self, wanted: str | None) -> None:
+        known = {one.batch for one in self.task_views.values() if one.batch}
+        if wanted and wanted not in known and not (wanted == wire.LAST_BATCH and known):
+            raise NotFound(f"There is no batch {wanted!r}.", fix="List tasks with: contenthubctl task list")
 
     def _find(self, noun: str, fragment: str, rows: dict[str, T]) -> T:
         self._reachable()
