@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from contenthubd import faultpoints
@@ -20,7 +21,9 @@ from contenthubd.adapters.postgres.backup import backup
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import NEWEST, scripts, upgrade, version
 from contenthubd.adapters.postgres.prune import PostgresRetention
+from contenthubd.adapters.postgres.restore import restore
 from contenthubd.adapters.postgres.validate import validate
+from contenthubd.domain.errors import DatabaseUnavailable
 from tests import prepared_cluster
 from tests.acceptance.test_db_commands import db, images
 from tests.clock import NOON
@@ -144,6 +147,35 @@ async def test_a_restore_that_is_killed_has_replaced_all_or_nothing(
     for case in cases:
         assert await everything(case.database, wanted.columns) == wanted
         assert images(case.state_dir) == pictures
+
+
+@pytest.mark.parametrize("tag", ["CREATE TABLE", "CREATE INDEX", "ALTER TABLE"])
+async def test_a_disk_that_is_full_in_the_middle_changes_nothing(
+    make_database: MakeDatabase, tmp_path: Path, tag: str
+) -> None:
+    file = tmp_path / "backup.tar.gz"
+    source, case = [await in_use(make_database, tmp_path, name) for name in ("source", "target")]
+    await backup(source.database, source.state_dir / "images", file, NOON, force=False)
+    rows, shown = await everything(case.database), images(case.state_dir)
+    await case.database.changed(text(
+        "CREATE FUNCTION full_disk() RETURNS event_trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+    ))  # fmt: skip
+    await case.database.changed(
+        text(f"CREATE EVENT TRIGGER full_disk ON ddl_command_end WHEN TAG IN ('{tag}') EXECUTE FUNCTION full_disk()")
+    )
+    with pytest.raises(DatabaseUnavailable, match=r"The disk of PostgreSQL at .* is full"):
+        await upgrade(case.database)
+    pictures = case.state_dir / "images"
+    with pytest.raises(DatabaseUnavailable, match=r"The disk of PostgreSQL at .* is full"):
+        await restore(case.database, pictures, file, replace=True, state_id="ours")
+    assert await version(case.database) == FIRST
+    assert await everything(case.database, rows.columns) == rows
+    assert images(case.state_dir) == shown
+    await case.database.changed(text("DROP FUNCTION full_disk CASCADE"))
+    await restore(case.database, pictures, file, replace=True, state_id="ours")
+    assert images(case.state_dir) == images(source.state_dir)
+    assert await sound(case)
 
 
 async def test_a_private_database_whose_restore_was_killed_is_as_it_was(

@@ -25,6 +25,7 @@ from contenthubd.adapters.postgres.views import PostgresViews
 from contenthubd.domain.errors import DatabaseUnavailable
 from contenthubd.domain.task import Mode
 from tests.clock import NOON
+from tests.plain_connection import connect_to
 from tests.postgres_probe import children, public_folder
 from tests.stages.house import INSTANCE, LEASE, House
 
@@ -123,6 +124,27 @@ async def test_a_server_that_is_killed_in_the_middle_of_a_call(folder: Path) -> 
 
         with pytest.raises(DatabaseUnavailable):
             await asyncio.gather(database.first(text("SELECT pg_sleep(600)")), ended())
+        await database.close()
+
+
+async def test_a_server_that_is_shutting_down_says_so(folder: Path) -> None:
+    """It waits for who is connected, and refuses who comes."""
+    async with server(folder) as (postgres, url):
+        held = await connect_to(url)
+        assert postgres.pid is not None
+        os.kill(postgres.pid, signal.SIGTERM)
+        database = Database(url, pool_size=1)
+        with pytest.raises(DatabaseUnavailable, match="shutting down") as caught:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:  # until it has noticed the signal
+                    await database.first(text("SELECT 1"))
+                    await database.close()
+        assert "is starting up or shutting down. It said: the database system is shutting down." in str(caught.value)
+        assert caught.value.exit_code == 5
+        await held.close(timeout=10)
+        await postgres.stop()
+        await postgres.start()
+        await works_again(database)
         await database.close()
 
 
