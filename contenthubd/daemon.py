@@ -227,7 +227,7 @@ class Daemon:
         try:
             loaded = self._read_again()
         except ContentHubError as fault:
-            log.error("config_refused", error=str(fault), kept="the present configuration stays in force")
+            log.error("config_refused", error=str(fault), kept="the current configuration stays in force")
         else:
             self._apply(loaded, parts)
         lifecycle.notify("READY=1")

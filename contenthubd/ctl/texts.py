@@ -15,7 +15,7 @@ Exit codes
     3  not found
     4  the control socket may not be opened by this user
     5  the daemon, or something it needs, cannot be reached
-    6  the present state does not allow it
+    6  the current state does not allow it
     7  waiting took too long; the tasks continue
     8  degraded (health --exit-status)
   130  interrupted with Ctrl-C; the tasks continue

@@ -114,7 +114,7 @@ async def test_killed_in_async_mode(start_run: StartRun) -> None:
 
 
 async def test_killed_in_sync_mode(start_run: StartRun) -> None:
-    """What its own children wrote is lost with them, which costs each of those tasks one retry and no other."""
+    """What its own children wrote is lost with them: each of those tasks is tried again and keeps its retries."""
     run = await start_run(mode="sync", retry_delays_seconds=[1], max_concurrent=3)
     run.services.hold()
     await run.submit("one", "two", "three", "four")
@@ -126,7 +126,8 @@ async def test_killed_in_sync_mode(start_run: StartRun) -> None:
         await ended(run, child)
     run.services.release()
     tasks = await run.settled()
-    assert [(task["state"], task["retry_count"]) for task in tasks] == [("completed", 1)] * 3 + [("completed", 0)]
+    assert [(task["state"], task["retry_count"]) for task in tasks] == [("completed", 0)] * 4
+    assert [len(await run.attempts(task["id"])) for task in tasks] == [2, 2, 2, 1]
     await assert_articles(run, tasks)
     await assert_nothing_doubled(run)
 
