@@ -52,7 +52,7 @@ def ago(seconds: float | None) -> str | None:
 def chosen(args: Namespace, client: Client, output: Output, what: Choice) -> list[str]:
     """The ids that are given, or those of a batch in these states; with --dry-run they are told and none is left."""
     if bool(args.ids) == bool(args.batch):
-        raise Failure("Give ids, or --batch, and not both.", fix="See: --help of this command", exit_code=USAGE)
+        raise Failure("Give ids, or --batch, and not both.", fix=f"See: {args.leaf.prog} --help", exit_code=USAGE)
     ids, refused = list(args.ids), None
     if args.batch:
         found = pages(client, what.path, what.name, {"batch": args.batch, "status": what.states}, None)[what.name]

@@ -105,21 +105,16 @@ def _watched(submitted: dict[str, Any], output: Output) -> Any:
 
 
 def _patience_fits(args: Namespace) -> None:
-    """``--timeout`` alone would say nothing; who gives it may mean the other one."""
-    if args.wait:
-        if getattr(args, "dry_run", False):
-            raise Failure("--wait has no effect with --dry-run.", why="Nothing is submitted that could be watched.",
-                          fix="Leave one of them out.", exit_code=USAGE)  # fmt: skip
-        return
-    for option, given in (("--reconnect", args.reconnect is not None), ("--exit-status", args.exit_status)):
-        if given:
-            raise Failure(f"{option} has no effect without --wait.", fix=f"Add --wait, or leave {option} out.",
-                          exit_code=USAGE)  # fmt: skip
-    if args.timeout is not None:
-        raise Failure(
-            "--timeout has no effect without --wait.",
-            fix="Add --wait, or limit one attempt with --timeout-seconds.", exit_code=USAGE,
-        )  # fmt: skip
+    """What is about waiting changes nothing unless something is submitted and waited for."""
+    given = {"--wait": args.wait, "--timeout": args.timeout is not None, "--reconnect": args.reconnect is not None,
+             "--exit-status": args.exit_status}  # fmt: skip
+    option = next((name for name, is_given in given.items() if is_given), None)
+    if option and getattr(args, "dry_run", False):
+        raise Failure(f"{option} has no effect with --dry-run.", why="Nothing is submitted that could be watched.",
+                      fix="Leave one of them out.", exit_code=USAGE)  # fmt: skip
+    if option and not args.wait:
+        more = "limit one attempt with --timeout-seconds" if option == "--timeout" else f"leave {option} out"
+        raise Failure(f"{option} has no effect without --wait.", fix=f"Add --wait, or {more}.", exit_code=USAGE)
 
 
 def _all_or_none(args: Namespace, read: Any, client: Client) -> dict[str, Any]:

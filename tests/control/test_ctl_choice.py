@@ -89,6 +89,7 @@ async def test_a_batch_and_ids_are_refused_together_and_neither_too(door: Door, 
     for words in ((one, "--batch", "last"), (), ("--dry-run",)):
         told = await door.ctl(*verb, *words)
         assert (told.code, "Give ids, or --batch" in told.err) == (USAGE, True)
+        assert f"See: contenthubctl {' '.join(verb)} --help" in told.err
 
 
 async def test_what_somebody_else_does_meanwhile_does_not_stop_the_rest(door: Door) -> None:

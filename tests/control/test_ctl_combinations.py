@@ -188,3 +188,18 @@ async def test_an_option_changes_something_beside_any_other(trial: Trial, leaf: 
                 if before == after and before[0] != 2 and not excused(given[0], (*base, *context), leaf):
                     dropped.append(" ".join((*base, *context, *given)))
     assert dropped == [], "\n".join(dropped)
+
+
+@pytest.mark.parametrize("option", ["--wait", "--timeout=3s", "--reconnect=3s", "--exit-status"])
+@pytest.mark.parametrize(
+    "command", ["content generate --topic Tea", "content batch-generate --file -", "submit --topic t"]
+)
+def test_waiting_needs_something_to_wait_for(command: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words, name = [*command.split(), "--account", "studio", option], option.partition("=")[0]
+    if "batch" in command:
+        assert main([*words, "--dry-run"]) == 2
+        assert f"{name} has no effect with --dry-run" in capsys.readouterr().err
+    if option != "--wait":
+        for more in ([], ["--no-wait"], ["--wait", "--no-wait"]):
+            assert main([*words, *more]) == 2
+            assert f"{name} has no effect without --wait" in capsys.readouterr().err
