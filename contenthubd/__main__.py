@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -72,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 after a planned stop, 2 for a wrong configuration, 1 if it could not run."""
     if argv is None:
         streams.prepare()
+        # Whoever started us may ignore it, which is inherited: the exit codes of child processes would be lost.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         code = _main(argv)
     except SystemExit as asked:  # --help, --version and wrong words end like this

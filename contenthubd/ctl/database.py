@@ -1,7 +1,9 @@
 """contenthubctl db …: the daemon's own program does it, which needs no running daemon and knows the configuration."""
 
+import signal
 import subprocess
 import sys
+import threading
 from argparse import Namespace
 
 from contenthubd.ctl.client import Client
@@ -22,6 +24,9 @@ def run(args: Namespace, client: Client, output: Output) -> int:
 
 def hand_on(command: list[str], output: Output) -> int:
     """Run our other program in place of this command; its exit code. What it says becomes JSON where that is wanted."""
+    if threading.current_thread() is threading.main_thread():
+        # Whoever started us may ignore it, which is inherited: every exit code would be 0 then.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if output.form not in ("json", "jsonl"):
         return subprocess.run(command, check=False).returncode
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace")

@@ -1,5 +1,6 @@
 """A log nobody can write and a signal nobody waits for end no daemon."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from tests.acceptance.hostile import creator, daemon_on
+from tests.running import CHECKOUT
 
 GOOD = 'good "$3"'
 
@@ -102,3 +104,36 @@ async def test_a_second_stop_signal_waits_for_nobody_and_loses_nothing(state_dir
         await daemon.start()
         [task] = await daemon.settled()
         assert (task["state"], task["retry_count"]) == ("completed", 0)
+
+
+UNHEARD = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+async def test_exit_codes_of_children_count_although_the_parent_ignored_them(state_dir: Path) -> None:
+    daemon = daemon_on(state_dir, GOOD)
+    daemon.wrapped_in = [sys.executable, "-c", UNHEARD]
+    async with daemon:
+        await daemon.account()
+        await daemon.submit("one")
+        assert [task["state"] for task in await daemon.settled()] == ["completed"]
+    for form in ("table", "json"):
+        check = [
+            sys.executable,
+            "-m",
+            "contenthubd.ctl.main",
+            "config",
+            "check",
+            "--config",
+            "/nonexistent",
+            "-o",
+            form,
+        ]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", UNHEARD, *check, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE
+        )
+        await process.communicate()
+        assert process.returncode == 2
