@@ -193,8 +193,10 @@ class Visitor(web.RequestHandler):
         if data and self._begun_at is None and not self.busy and not self._lingers:
             self._begun_at = self._door.now
         super().data_received(data)
-        if self._messages:
-            self._body = self._messages[-1][1]
+        for _, body in list(self._messages):
+            if self._lingers and body is not self._body:  # aiohttp found a fault in it and reads no more of it
+                self._body.set_exception(HttpProcessingError(code=400, message="The body cannot be read."))
+            self._body = body
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp leaves every such connection to be closed
         """A client that only stopped sending gets its answers; True keeps the connection open for them."""
