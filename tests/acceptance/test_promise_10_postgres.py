@@ -263,7 +263,7 @@ async def test_a_daemon_that_stops_frees_its_instance_at_once(state_dir: Path, s
     async with simulated(state_dir, server.url) as daemon:
         async with simulated(state_dir.with_name("second"), server.url, ready=False) as refused:
             assert await refused.died() == 6
-        assert "the instance is its own until" in refused.log_path.read_text(encoding="utf-8")
+        assert "its claim expires at" in refused.log_path.read_text(encoding="utf-8")
         assert await daemon.stop() == 0
         async with simulated(state_dir.with_name("third"), server.url) as other:
             await other.get("/health")

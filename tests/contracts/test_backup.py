@@ -183,7 +183,7 @@ async def test_an_image_whose_file_is_gone_is_told(place: Place) -> None:
 
 
 async def test_an_empty_database_is_not_backed_up(place: Place) -> None:
-    with pytest.raises(StateDirectoryError, match="nothing here"):
+    with pytest.raises(StateDirectoryError, match="nothing to back up"):
         await backup(place.target, place.restored, place.file, NOON, force=False)
     assert not place.file.exists()
 
