@@ -79,7 +79,7 @@ async def test_programs_that_are_too_old_or_no_postgres_are_refused(state: Path)
     with pytest.raises(Unavailable, match=r"PostgreSQL 14 in .* is too old"):
         await EmbeddedPostgres(state / "data", bin_dir=state / "old").start()
     version_of(state / "odd", "of another kind")
-    with pytest.raises(Unavailable, match="does not tell its version"):
+    with pytest.raises(Unavailable, match="does not print its version"):
         await EmbeddedPostgres(state / "data", bin_dir=state / "odd").start()
     for name in ("postgres", "initdb"):
         script(state / "broken" / name, "echo no such library >&2; exit 127")

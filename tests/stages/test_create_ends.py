@@ -180,7 +180,7 @@ async def test_three_daemons_that_die_over_a_create_are_the_end_of_it(house: Hou
 UNREAD: dict[str, dict[Mode, Outcome]] = {
     "nothing that can be read": {
         Mode.ASYNC: Unknown("The output of create is unreadable: it is not there.", 0),
-        Mode.SYNC: Failed(ErrorKind.OUTPUT_UNREADABLE, "It ended with exit code 0: it said nothing", 0),
+        Mode.SYNC: Failed(ErrorKind.OUTPUT_UNREADABLE, "It ended with exit code 0: no error output", 0),
     }
 }
 
