@@ -78,6 +78,6 @@ async def waits(house: House) -> None:
 async def test_a_reason_that_nobody_can_read_is_refused(house: House, reason: str) -> None:
     task = await house.completed(auto_approve=False)
     content_id = await house.value("SELECT id FROM content WHERE task_id = :id", id=task.task_id)
-    with pytest.raises(InvalidInput, match="The reason holds"):
+    with pytest.raises(InvalidInput, match="The reason contains"):
         await house.review(content_id, ContentState.PENDING_REVIEW, ContentEvent.REJECTED, by="me", reason=reason)
     assert await house.value("SELECT state FROM content") == "pending_review"

@@ -73,7 +73,7 @@ async def test_what_another_daemon_left_still_counts_as_its_death_at_the_second_
     await heir.beat()
     await rescued_in_two_tries(heir, going)
     now = await heir.now(task)
-    assert (now.state, now.retry_count, now.deaths) == (TaskState.RETRYING, 1, 1)
+    assert (now.state, now.retry_count, now.deaths) == (TaskState.PENDING, 0, 1)
 
 
 async def test_a_clock_that_is_set_back_does_not_prolong_the_pause_of_a_sick_creator(house: House) -> None:
