@@ -21,6 +21,7 @@ from contenthubd.stages.failover import Failover
 from contenthubd.stages.fetch import Fetch
 from contenthubd.stages.prune import Prune
 from contenthubd.stages.publish import Publish
+from contenthubd.stages.steady import SteadyTime
 
 
 def content_ticks(base: Base, database: Database, pool: PostgresPublications, images: HttpImages) -> dict[Stage, Tick]:
@@ -70,7 +71,7 @@ def _prune(base: Base, store: PostgresRetention) -> Prune:
     return Prune(
         store,
         ImageDirectory(base.config.state_dir / "images"),
-        base.clock,
+        SteadyTime(base.clock).now,
         keep={state: timedelta(days=count) for state, count in days.items() if count},
         keep_facts=timedelta(days=settings.fact_days) if settings.fact_days else None,
     )

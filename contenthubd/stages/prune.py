@@ -1,32 +1,36 @@
 """Prune: remove tasks, and all that hangs on them, once they are older than they are kept for.
 
 Each tick is one bounded step per state. Where there is more, the next tick comes at once; else it comes in an hour and
-looks through everything from the oldest on again, since what had to stay may be done with by then.
+looks through everything from the oldest on again, since what had to stay may be done with by then. What is old is
+judged by a time that is safe to delete by (``stages/steady.py``); while there is none, nothing is removed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from contenthubd.domain.task import TaskState
-from contenthubd.ports.clock import Clock
 from contenthubd.ports.retention import ImageFiles, Mark, RetentionStore
 
 ROUND: Final = timedelta(hours=1)
+WAIT: Final = timedelta(minutes=10)
 LIMIT: Final = 500
 log = structlog.get_logger(__name__)
 
 
 class Prune:
-    """``keep`` says how long final tasks of a state stay, ``keep_facts`` how long facts do; absent means forever."""
+    """``keep`` says how long final tasks of a state stay, ``keep_facts`` how long facts do; absent means forever.
+
+    ``now`` answers None while no time is safe to delete by.
+    """
 
     def __init__(
         self,
         store: RetentionStore,
         files: ImageFiles,
-        clock: Clock,
+        now: Callable[[], datetime | None],
         *,
         keep: Mapping[TaskState, timedelta],
         keep_facts: timedelta | None,
@@ -34,7 +38,7 @@ class Prune:
     ) -> None:
         self._store = store
         self._files = files
-        self._clock = clock
+        self._now = now
         self._keep = keep
         self._keep_facts = keep_facts
         self._limit = limit
@@ -43,7 +47,9 @@ class Prune:
 
     async def tick(self) -> timedelta:
         """One step of every state that is not through, of the facts, and of the files; wait for the next round."""
-        now = self._clock.now()
+        now = self._now()
+        if now is None:
+            return WAIT
         for state in sorted(self._left):
             await self._prune(state, now - self._keep[state])
         more = await self._forget(now)

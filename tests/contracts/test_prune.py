@@ -11,7 +11,8 @@ from contenthubd.adapters.images.files import ImageDirectory
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.prune import PAGE, PRUNING_LOCK, PostgresRetention
 from contenthubd.domain.task import TaskState
-from contenthubd.stages.prune import ROUND, Prune
+from contenthubd.stages.prune import ROUND, WAIT, Prune
+from contenthubd.stages.steady import STEADY, SteadyTime
 from tests.clock import ManualClock
 from tests.contracts.rows import Rows
 
@@ -39,7 +40,7 @@ def pruning(
 ) -> Prune:
     """The stage, and how long it keeps what."""
     return Prune(
-        PostgresRetention(database), ImageDirectory(images), clock,
+        PostgresRetention(database), ImageDirectory(images), clock.now,
         keep={TaskState(state): kept for state, kept in keep.items()}, keep_facts=facts, limit=limit,
     )  # fmt: skip
 
@@ -64,6 +65,23 @@ async def test_what_is_older_goes_with_all_that_hangs_on_it(database: Database, 
     assert await rows.count("discarded_image") == 0
     assert not image.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_nothing_is_removed_while_the_clock_is_not_known_to_be_right(
+    database: Database, rows: Rows, tmp_path: Path
+) -> None:
+    clock = ManualClock()
+    young, old = await rows.completed(clock.now() - 9 * DAY), await rows.completed(clock.now() - 11 * DAY)
+    prune = Prune(
+        PostgresRetention(database), ImageDirectory(tmp_path), SteadyTime(clock).now,
+        keep={TaskState.COMPLETED: 10 * DAY}, keep_facts=10 * DAY,
+    )  # fmt: skip
+    assert await prune.tick() == WAIT
+    assert await rows.ids("task") == {young, old}
+    clock.advance(STEADY.total_seconds())
+    clock.step(4000 * DAY.total_seconds())
+    assert await prune.tick() == ROUND
+    assert await rows.ids("task") == {young}
 
 
 async def test_zero_days_keep_for_ever(database: Database, rows: Rows, tmp_path: Path) -> None:

@@ -225,3 +225,30 @@ async def test_poll_asks_nothing_while_the_instance_may_be_anothers(house: House
     assert house.creator.calls["rows"] == 0
     await house.polled()
     assert house.creator.calls["rows"] == 1
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=2), timedelta(days=400)])
+async def test_an_instance_is_free_soon_although_the_clock_of_postgresql_was_set_back(
+    house: House, back: timedelta
+) -> None:
+    await house.beat()
+    await house.unseen(seconds=-back.total_seconds())
+    heir = House(house.database, house.clock, state_id="1" * 32)
+    store = house.instances
+    assert not await store.hold(INSTANCE, "1" * 32, LEASE), "its daemon may live"
+    assert await store.held_for(INSTANCE) <= LEASE
+    await house.beat()
+    assert not await store.hold(INSTANCE, "1" * 32, LEASE), "it lives, and renewed what was brought back"
+    await house.unseen()
+    await heir.beat()
+    assert heir.heartbeat.lease() is not None
+
+
+async def test_a_lost_instance_is_found_although_the_clock_of_postgresql_was_set_back(house: House) -> None:
+    await house.beat()
+    await house.unseen(seconds=-timedelta(days=400).total_seconds())
+    hour = timedelta(hours=1)
+    assert await house.instances.lost("other", hour) == []
+    assert await house.instances.held_for(INSTANCE) <= hour
+    await house.unseen(seconds=hour.total_seconds() + 1)
+    assert await house.instances.lost("other", hour) == [INSTANCE]

@@ -50,6 +50,11 @@ _HELD_FOR: Final = text("""
     SELECT greatest(0, CAST(extract(epoch FROM seen_until - now()) AS double precision)) AS seconds
     FROM instance WHERE name = :name
 """)
+# Further ahead than any daemon writes it: PostgreSQL's clock was set back since. Whoever lives renews it in a moment.
+_BROUGHT_BACK: Final = text("""
+    UPDATE instance SET seen_until = now() + make_interval(secs => :most)
+    WHERE seen_until > now() + make_interval(secs => 2 * CAST(:most AS double precision))
+""")
 _RELEASE: Final = text("""
     UPDATE instance SET seen_until = least(seen_until, now()) WHERE name = :name AND state_id = :state_id
 """)
@@ -99,6 +104,8 @@ class PostgresInstances:
         held = await self._database.rows(
             _HOLD, name=name, state_id=state_id, alive=alive.total_seconds(), **_LOST_SIGHT
         )
+        if not held:
+            await self._database.changed(_BROUGHT_BACK, most=alive.total_seconds())
         return bool(held)
 
     async def held_for(self, name: str) -> timedelta:
@@ -113,6 +120,7 @@ class PostgresInstances:
     async def lost(self, own: str, after: timedelta) -> list[str]:
         """See the port."""
         await self._database.changed(_ENTER)
+        await self._database.changed(_BROUGHT_BACK, most=after.total_seconds())
         return [row.name for row in await self._database.rows(_LOST, own=own, after=after.total_seconds())]
 
     async def forget(self, name: str, after: timedelta, now: datetime) -> bool:

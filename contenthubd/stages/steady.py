@@ -1,0 +1,32 @@
+"""Steady time: the wall clock as far as it can be trusted with a deletion.
+
+A clock that is set far forward, or that is wrong when the machine boots, would make everything look old. So nothing is
+as old as the wall clock says until the clock has gone on evenly for an hour, as measured in uptime, which nobody sets:
+of all readings of the last hour the one counts by which it is earliest now.
+"""
+
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Final
+
+from contenthubd.ports.clock import Clock
+
+STEADY: Final = timedelta(hours=1)
+
+
+class SteadyTime:
+    """Reads the clock each time it is asked; ``now`` is None for the first hour."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._readings: deque[tuple[timedelta, datetime]] = deque()
+
+    def now(self) -> datetime | None:
+        """The earliest time it can be, by the readings since an hour ago; None while there are none so old."""
+        uptime = self._clock.uptime()
+        self._readings.append((uptime, self._clock.now()))
+        while len(self._readings) > 1 and uptime - self._readings[1][0] >= STEADY:
+            self._readings.popleft()
+        if uptime - self._readings[0][0] < STEADY:
+            return None
+        return min(wall + (uptime - read_at) for read_at, wall in self._readings)
