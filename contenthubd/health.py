@@ -79,7 +79,8 @@ class Health:
     def _faults(self, database: DatabaseUnavailable | None, queue: QueueStatus) -> Iterator[wire.HealthFault]:
         if database is not None:
             yield wire.HealthFault(part="database", what=f"{database.what} {database.why}".strip(), hint=database.fix)
-        sick = self._parts.base.pause.sick
+        # Dispatch asks the creator only while a slot is free.
+        sick = self._parts.base.pause.sick or self._parts.base.creator.changed
         if sick is not None:
             yield wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint)
         crowd = self._parts.poll.crowd

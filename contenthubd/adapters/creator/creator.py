@@ -97,6 +97,11 @@ class CommandCreator:
         if count == 0:
             self._forms.idle()
 
+    @property
+    def changed(self) -> Sick | None:
+        """Why its answers count as those of another version; None if they do not."""
+        return self._forms.sick
+
     def health(self) -> dict[str, object]:
         """The worker's state and pid, the Redis, the last sickness, the children now; no secrets."""
         return self._health.report() | {"children": self._commands.slots.taken}
