@@ -77,7 +77,12 @@ async def optional_body(request: web.Request, kind: type[T]) -> T:
 
 
 def query(request: web.Request, kind: type[T]) -> T:
-    """The query string as a wire type; lists are repeated or separated by commas."""
+    """The query string as a wire type; lists are repeated or separated by commas.
+
+    A value may be empty only where that is the default: a filter that came from an unset variable is no filter at all,
+    and would select everything.
+    """
+    _filled(request.query, kind)
     try:
         return _existing(msgspec.convert(_gathered(request.query, kind), kind, strict=False))
     except msgspec.ValidationError as error:
@@ -174,6 +179,14 @@ def _suggestion(message: str, kind: type[wire.Refusing], field: str) -> str:
     known = [*kind.__struct_fields__, *nested]
     near = get_close_matches(unknown.group(1)[:60], known, n=1)
     return f"Did you mean {near[0]!r}?" if near else f"Valid values: {', '.join(known)}."
+
+
+def _filled(given: MultiMapping[str], kind: type[wire.Refusing]) -> None:
+    """InvalidMessage for an empty value."""
+    may_be_empty = {one.name for one in msgspec.structs.fields(kind) if one.default == ""}
+    for name in kind.__struct_fields__:
+        if name not in may_be_empty and any(not value.strip() for value in given.getall(name, ())):
+            raise InvalidMessage(f"{name}: The value is empty.", fix=f"Give a value, or leave {name} out.")
 
 
 def _gathered(given: MultiMapping[str], kind: type[wire.Refusing]) -> dict[str, Any]:

@@ -31,10 +31,13 @@ class Tasks(Protocol):
     async def wait(self, wanted: wire.WaitQuery) -> wire.WaitReply:
         """Answer when something changed since ``wanted.since``, at the latest after ``wanted.timeout`` seconds."""
 
-    async def cancel(self, fragment: str, *, peer: Peer) -> wire.TaskView:
-        """Cancel a task that is not final; ``hint`` says so if the creator cannot be stopped. Conflict."""
+    async def cancel(self, fragment: str, *, peer: Peer, dry_run: bool = False) -> wire.TaskView:
+        """Cancel a task that is not final; ``hint`` says so if the creator cannot be stopped. Conflict.
 
-    async def retry(self, fragment: str, *, peer: Peer) -> wire.TaskView:
+        ``dry_run``, here and below: answer alike, change nothing.
+        """
+
+    async def retry(self, fragment: str, *, peer: Peer, dry_run: bool = False) -> wire.TaskView:
         """Revive a failed, timed out or cancelled task. Conflict."""
 
     async def stats(self, since_seconds: float) -> wire.Stats:
@@ -50,10 +53,10 @@ class Contents(Protocol):
     async def content(self, fragment: str, *, with_body: bool) -> wire.ContentView:
         """One content, by its own id or its task's."""
 
-    async def approve(self, fragment: str, *, peer: Peer, reason: str) -> wire.ContentView:
+    async def approve(self, fragment: str, *, peer: Peer, reason: str, dry_run: bool = False) -> wire.ContentView:
         """Approve a content. Conflict."""
 
-    async def reject(self, fragment: str, *, peer: Peer, reason: str) -> wire.ContentView:
+    async def reject(self, fragment: str, *, peer: Peer, reason: str, dry_run: bool = False) -> wire.ContentView:
         """Reject a content. Conflict."""
 
 
@@ -140,12 +143,14 @@ async def wait(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """POST /v1/tasks/{fragment}/cancel."""
-    return reply(await _app(request).tasks.cancel(_fragment(request), peer=await asking(request)))
+    only_check = query(request, wire.SteerQuery).dry_run
+    return reply(await _app(request).tasks.cancel(_fragment(request), peer=await asking(request), dry_run=only_check))
 
 
 async def retry(request: web.Request) -> web.Response:
     """POST /v1/tasks/{fragment}/retry."""
-    return reply(await _app(request).tasks.retry(_fragment(request), peer=await asking(request)))
+    only_check = query(request, wire.SteerQuery).dry_run
+    return reply(await _app(request).tasks.retry(_fragment(request), peer=await asking(request), dry_run=only_check))
 
 
 async def stats(request: web.Request) -> web.Response:
@@ -172,16 +177,22 @@ async def show_content(request: web.Request) -> web.Response:
 async def approve(request: web.Request) -> web.Response:
     """POST /v1/contents/{fragment}/approve."""
     decision = await optional_body(request, wire.Decision)
+    only_check = query(request, wire.SteerQuery).dry_run
     return reply(
-        await _app(request).contents.approve(_fragment(request), peer=await asking(request), reason=decision.reason)
+        await _app(request).contents.approve(
+            _fragment(request), peer=await asking(request), reason=decision.reason, dry_run=only_check
+        )
     )
 
 
 async def reject(request: web.Request) -> web.Response:
     """POST /v1/contents/{fragment}/reject."""
     decision = await optional_body(request, wire.Decision)
+    only_check = query(request, wire.SteerQuery).dry_run
     return reply(
-        await _app(request).contents.reject(_fragment(request), peer=await asking(request), reason=decision.reason)
+        await _app(request).contents.reject(
+            _fragment(request), peer=await asking(request), reason=decision.reason, dry_run=only_check
+        )
     )
 
 

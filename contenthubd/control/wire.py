@@ -89,6 +89,13 @@ class TaskQuery(Refusing):
     """Attempts and timeline too."""
 
 
+class SteerQuery(Refusing):
+    """POST /v1/tasks/{id}/cancel and …/retry, /v1/contents/{id}/approve and …/reject."""
+
+    dry_run: bool = False
+    """See whether the id and the state allow it, change nothing."""
+
+
 class ContentQuery(Refusing):
     """GET /v1/contents/{id}."""
 

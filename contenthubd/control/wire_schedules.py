@@ -20,7 +20,7 @@ class NewSchedule(Refusing):
     """Minute, hour, day of month, month, day of week."""
     request: TopicRequest
     """``{date}`` in topic and requirements stands for the slot's day."""
-    time_zone: Name = "UTC"
+    time_zone: Annotated[Name, Meta(min_length=1)] = "UTC"
     catch_up: CatchUp = "once"
     overlap: bool = False
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _CHOICE = r"argument (?P<name>.+?): invalid choice: '?(?P<word>.*?)'? \(choose from (?P<choices>.*)\)$"
+_NUMBER = r"argument (?:-\w, ?|--[\w-]+/)?(?P<name>.+?): invalid (?P<kind>int|float) value: '(?P<word>.*)'$"
 
 MAX_SECONDS = 36_500 * 86_400
 """The longest duration; the daemon accepts no longer one either."""
@@ -43,9 +44,44 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **given: Any) -> None:
         super().__init__(formatter_class=_Formatter, allow_abbrev=False, **given)
 
+    def parse_known_args(  # type: ignore[override]  # argparse overloads it for namespaces of other kinds
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse does; the words are kept for ``error``, which argparse does not tell them."""
+        self._words = list(args or ())
+        return super().parse_known_args(args, namespace)
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """The one place that sees every value given by hand: none may be empty, as unset shell variables are."""
+        if action.metavar == "ID" and not action.option_strings and not _is_id(arg_string):
+            raise Failure(
+                f"{arg_string[:60]!r} is not an id.",
+                why="Give 4–32 hex digits from the start or the end of the id; dashes are optional.",
+                fix=f"List ids with: contenthubctl {'content' if ' content ' in self.prog else 'task'} list",
+                exit_code=USAGE,
+            )
+        if not arg_string.strip() and not isinstance(action, argparse._SubParsersAction):
+            name = action.option_strings[-1] if action.option_strings else str(action.metavar or action.dest)
+            spare = action.option_strings and not action.required
+            fix = f"Give a value, or leave {name} out." if spare else f"See: {self.prog} --help"
+            raise Failure(f"The value of {name} is empty.", fix=fix, exit_code=USAGE)
+        return super()._get_value(action, arg_string)
+
+    def _misspelled(self) -> None:
+        """A required option that is not there may have been typed wrongly: argparse would tell only that it is not."""
+        for word in (one.partition("=")[0] for one in self._words if one.startswith("--") and one != "--"):
+            if word not in self.options() and (near := nearest(word, self.options())):
+                raise Failure(f"{self.prog} has no option {word!r}.", fix=near, exit_code=USAGE)
+
     def error(self, message: str) -> NoReturn:
         """argparse calls this for every fault."""
         help_fix = f"See: {self.prog} --help"
+        if message.startswith("the following arguments are required"):
+            self._misspelled()
+        if number := re.match(_NUMBER, message):
+            kind = "a whole number" if number["kind"] == "int" else "a number"
+            raise Failure(f"Invalid value {number['word']!r} for {number['name']}.", why=f"It must be {kind}.",
+                          fix=help_fix, exit_code=USAGE)  # fmt: skip
         if lacking := re.match(r"argument (?:-\w, ?)?(--[\w-]+).*: expected one argument", message):
             option = lacking[1]
             raise Failure(f"{option} needs a value.", fix=f"Give one that begins with - as {option}=-VALUE. {help_fix}",
@@ -196,6 +232,11 @@ def keywords(text: str) -> list[str]:
 def switch(parser: Any, name: str, text: str) -> None:
     """``--NAME`` and ``--no-NAME``; None when neither is given."""
     parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
+
+
+def _is_id(text: str) -> bool:
+    digits = text.strip().lower().replace("-", "")
+    return 4 <= len(digits) <= 32 and all(char in "0123456789abcdef" for char in digits)
 
 
 def _examples(lines: tuple[str, str]) -> str:

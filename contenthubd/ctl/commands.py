@@ -82,7 +82,7 @@ def _decide(verbs: Group, name: str) -> None:
         _chosen(decide, "articles", "that wait for review")
     else:
         decide.add_argument("ids", metavar="ID", nargs="+", help="the articles' ids")
-    decide.add_argument("--reason", default="", help="kept with the article")
+    decide.add_argument("--reason", help="kept with the article")
 
 
 def _chosen(parser: Parser, things: str, which: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from contenthubd import streams
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import OK
-from contenthubd.ctl.listing import Choice, chosen, each, filters, only_shown, pages
+from contenthubd.ctl.listing import each, filters, only_shown, pages, steer
 from contenthubd.ctl.output import Output, printable, short
 from contenthubd.ctl.times import When, instant
 from contenthubd.ctl.words import publication, stuck, unpublished, why
@@ -72,9 +72,8 @@ def show(args: Namespace, client: Client, output: Output) -> int:
 
 def approve(args: Namespace, client: Client, output: Output) -> int:
     """Approve articles; the first error decides the exit code."""
-    choice = Choice("/v1/contents", "contents", ("pending_review",), "approved", ("rejected",))
-    ids = chosen(args, client, output, choice)
-    return each(ids, output, lambda one: _decide(one, "approve", args.reason, client, output))
+    return steer(args, client, output, "/v1/contents", ("pending_review",), "approved",
+                 lambda one: _decide(one, "approve", args.reason, client, output))  # fmt: skip
 
 
 def reject(args: Namespace, client: Client, output: Output) -> int:
@@ -82,8 +81,8 @@ def reject(args: Namespace, client: Client, output: Output) -> int:
     return each(args.ids, output, lambda one: _decide(one, "reject", args.reason, client, output))
 
 
-def _decide(one: str, verb: str, reason: str, client: Client, output: Output) -> None:
-    content = client.post(f"/v1/contents/{quote(one)}/{verb}", {"reason": reason})
+def _decide(one: str, verb: str, reason: str | None, client: Client, output: Output) -> None:
+    content = client.post(f"/v1/contents/{quote(one)}/{verb}", {"reason": reason or ""})
     if output.form == "table":
         print(f"{short(content['id'])}  {content['state']}: {printable(content['title'])}")
         if verb == "approve" and content["next_step"]:

@@ -1,6 +1,6 @@
 """What ends a command before its time: three parts (what, why, fix) and an exit code."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 OK = 0
 FAILED = 1
@@ -38,6 +38,14 @@ class Failure(Exception):
         self.fix = fix
         self.exit_code = exit_code
         self.faults = list(faults)
+
+    def about_option(self, options: Collection[str], prog: str) -> None:
+        """Name a field of the wire, with which the daemon begins, as the option by which it was given."""
+        field, colon, rest = self.what.partition(": ")
+        option = "--" + field.replace("_", "-")
+        if colon and option in options:
+            self.what = f"{option}: {rest}"
+            self.fix = self.fix or f"See: {prog} --help"
 
     def text(self) -> str:
         """As people read it: one line each, faults as a list."""

@@ -6,8 +6,8 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from contenthubd.ctl.client import Client, quote
-from contenthubd.ctl.failure import CONFLICT, OK, USAGE, Failure, Unreachable
-from contenthubd.ctl.output import Output
+from contenthubd.ctl.failure import OK, USAGE, Failure
+from contenthubd.ctl.output import Output, short
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
@@ -49,61 +49,49 @@ def ago(seconds: float | None) -> str | None:
         ) from None  # fmt: skip
 
 
-def chosen(args: Namespace, client: Client, output: Output, what: Choice) -> list[str]:
-    """The ids that are given, or those of a batch in these states; with --dry-run they are told and none is left."""
+def ids_or_batch(args: Namespace) -> None:
+    """Failure unless the command names single things, or a batch."""
     if bool(args.ids) == bool(args.batch):
-        raise Failure("Give ids, or --batch, and not both.", fix=f"See: {args.leaf.prog} --help", exit_code=USAGE)
-    ids, refused = list(args.ids), None
+        given = "Give ids or --batch, not both." if args.ids else "Give the ids, or a batch with --batch."
+        raise Failure(given, fix=f"See: {args.leaf.prog} --help", exit_code=USAGE)
+
+
+def steer(
+    args: Namespace, client: Client, output: Output, path: str, states: tuple[str, ...], done: str,
+    act: Callable[[str], None],
+) -> int:  # fmt: skip
+    """Do what the verb does to the ids that are given, or to those of a batch in these states; the first error decides
+    the exit code.
+
+    With --dry-run the daemon is asked about each id whether it could be done, in the same words and with the same exit
+    codes, and nothing is changed.
+    """
+    ids_or_batch(args)
+    ids, things = list(dict.fromkeys(args.ids)), None
     if args.batch:
-        found = pages(client, what.path, what.name, {"batch": args.batch, "status": what.states}, None)[what.name]
-        ids = [one["id"] for one in found]
+        name = path.rpartition("/")[2]
+        things = pages(client, path, name, {"batch": args.batch, "status": states}, None)[name]
+        ids = [one["id"] for one in things]
         if not ids:
-            output.say(f"Nothing in this batch is in one of these states: {', '.join(what.states)}.")
-    elif args.dry_run:
-        ids, refused = _fitting(ids, client, what)
+            output.say(f"Nothing in this batch is in one of these states: {', '.join(states)}.")
+        elif not args.dry_run:
+            output.say(f"{len(ids)} will be {done}.")
     if not args.dry_run:
-        if args.batch and ids:
-            output.say(f"{len(ids)} will be {what.done}.")
-        return ids
-    output.many({"ids": ids}, [{"id": one} for one in ids], ("ID",), lambda one: (one["id"],), "id")
-    output.say(f"{len(ids)} would be {what.done}; nothing was changed.")
-    if refused:
-        raise refused
-    return []
+        return each(ids, output, act)
+    code = OK
+    if things is None:
+        things, query = [], f"{args.verb}?dry_run=true"
+        code = each(ids, output, lambda one: things.append(client.post(f"{path}/{quote(one)}/{query}")))
+    _foreseen({one["id"]: one for one in things}, output, done)
+    return code
 
 
-class Choice:
-    """What can be chosen: the noun's ``path`` and ``name`` on the wire, ``states`` of a batch, and what is ``done``."""
-
-    def __init__(
-        self, path: str, name: str, states: tuple[str, ...], done: str, by_id: tuple[str, ...] = ()
-    ) -> None:  # fmt: skip
-        self.path = path
-        self.name = name
-        self.states = states
-        self.done = done
-        self.by_id = states + by_id
-        """An id that is given is meant even in these states."""
-
-
-def _fitting(ids: list[str], client: Client, what: Choice) -> tuple[list[str], Failure | None]:
-    """The whole ids of those that would not be refused; the first refusal, which tells of all."""
-    fitting, first, told = [], None, []
-    for one in ids:
-        try:
-            found = client.get(f"{what.path}/{quote(one)}")
-            if found["state"] not in what.by_id:
-                raise Failure(f"{one} is {found['state']} and would not be {what.done}.", exit_code=CONFLICT)
-            fitting.append(found["id"])
-        except Unreachable:
-            raise
-        except Failure as failure:
-            first = first or failure
-            told.append((None, failure.what))
-    if first is not None and len(told) > 1:
-        count = f"{len(told)} of {len(ids)} would not be {what.done}."
-        return fitting, Failure(count, exit_code=first.exit_code, faults=told)
-    return fitting, first
+def _foreseen(found: dict[str, dict[str, Any]], output: Output, done: str) -> None:
+    output.many(
+        {"ids": list(found)}, list(found.values()), ("ID", "STATE", "TOPIC"),
+        lambda one: (one["id"] if output.wide else short(one["id"]), one["state"], one["topic"]), "id",
+    )  # fmt: skip
+    output.say(f"{len(found)} would be {done}; nothing was changed.")
 
 
 def only_shown(option: str, given: object, output: Output) -> None:

@@ -19,6 +19,7 @@ Command = Callable[[Namespace, Client, Output], int]
 def run(words: list[str]) -> int:
     """Run one command; the exit codes are those of ``contenthubctl help exit-codes``."""
     output = Output("table", quiet=False, headers=True, color="auto")
+    args = Namespace()
     try:
         args = _arguments(words)
         _are_text(args)
@@ -34,6 +35,8 @@ def run(words: list[str]) -> int:
             return _unwritten(output, error)
         raise
     except Failure as failure:
+        if hasattr(args, "leaf"):
+            failure.about_option(args.leaf.options(), args.leaf.prog)
         output.fail(failure.text())
         code = failure.exit_code
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import FAILED, OK, USAGE, Failure
-from contenthubd.ctl.listing import Choice, ago, chosen, each, filters, only_shown, pages
+from contenthubd.ctl.listing import ago, filters, ids_or_batch, only_shown, pages, steer
 from contenthubd.ctl.output import Output, printable, short
 from contenthubd.ctl.times import When, duration, instant
 from contenthubd.ctl.words import publication, reason, stuck, tries, tries_short, unpublished, waiting, why
@@ -76,22 +76,21 @@ def wait(args: Namespace, client: Client, output: Output) -> int:
     """Watch tasks until they are finished and published."""
     from contenthubd.ctl import watch  # only what waits draws progress
 
-    if bool(args.ids) == bool(args.batch):
-        raise Failure("Give ids, or --batch, and not both.", fix="See: contenthubctl task wait --help", exit_code=USAGE)
+    ids_or_batch(args)
     target = watch.Target(ids=tuple(args.ids), batch=args.batch)
     return watch.until_done(target, client, output, watch.patience(args))
 
 
 def cancel(args: Namespace, client: Client, output: Output) -> int:
     """Cancel tasks; the first error decides the exit code."""
-    ids = chosen(args, client, output, Choice("/v1/tasks", "tasks", OPEN, "cancelled"))
-    return each(ids, output, lambda one: _steered(one, "cancel", client, output))
+    return steer(args, client, output, "/v1/tasks", OPEN, "cancelled",
+                 lambda one: _steered(one, "cancel", client, output))  # fmt: skip
 
 
 def retry(args: Namespace, client: Client, output: Output) -> int:
     """Revive tasks; the first error decides the exit code."""
-    ids = chosen(args, client, output, Choice("/v1/tasks", "tasks", RETRIED, "tried again", ("cancelled", "retrying")))
-    return each(ids, output, lambda one: _steered(one, "retry", client, output))
+    return steer(args, client, output, "/v1/tasks", RETRIED, "tried again",
+                 lambda one: _steered(one, "retry", client, output))  # fmt: skip
 
 
 def stats(args: Namespace, client: Client, output: Output) -> int:

@@ -59,15 +59,15 @@ class Search:
 
     async def listing(self, noun: str, wanted: wire.TaskFilter | wire.ContentFilter) -> Listing:
         """What a list is asked for, every name and id resolved."""
-        if wanted.account:
+        if wanted.account is not None:
             await self._accounts.by_name(wanted.account)
         return Listing(
             limit=wanted.limit,
             states=wanted.status,
             account=wanted.account,
-            batch_id=await self.batch(wanted.batch) if wanted.batch else None,
+            batch_id=await self.batch(wanted.batch) if wanted.batch is not None else None,
             since=wanted.since,
-            after=await self.one(noun, wanted.after) if wanted.after else None,
+            after=await self.one(noun, wanted.after) if wanted.after is not None else None,
         )
 
 

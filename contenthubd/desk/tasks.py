@@ -16,7 +16,7 @@ from contenthubd.desk.waiting import Waiting
 from contenthubd.desk.watch import Watch
 from contenthubd.domain.errors import Conflict
 from contenthubd.domain.polling import expected_duration
-from contenthubd.domain.task import Mode, TaskState
+from contenthubd.domain.task import TaskEvent, TaskState
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.flights import History
 from contenthubd.ports.views import Listing, Row, Views
@@ -77,20 +77,27 @@ class TaskDesk:
         """See the protocol."""
         return await self._watch(wanted, await self._expected())
 
-    async def cancel(self, fragment: str, *, peer: Peer) -> wire.TaskView:
+    async def cancel(self, fragment: str, *, peer: Peer, dry_run: bool = False) -> wire.TaskView:
         """See the protocol."""
-        cancelled = await self._steer.cancel(await self._search.one("task", fragment), by=peer.by)
-        view = await self._task_view(await self._views.task(cancelled.task_id))
-        if cancelled.mode is Mode.ASYNC and view.creator_task_id:
+        task_id = await self._search.one("task", fragment)
+        if dry_run:
+            await self._steer.check(task_id, TaskEvent.CANCELLED)
+        else:
+            await self._steer.cancel(task_id, by=peer.by)
+        view = await self._task_view(await self._views.task(task_id))
+        if any(one.mode == "async" and one.creator_task_id and one.outcome is None for one in view.attempts):
             hint = "content-creator cannot stop a task: generation continues there, and its result is discarded."
             view = msgspec.structs.replace(view, hint=hint)
         return view
 
-    async def retry(self, fragment: str, *, peer: Peer) -> wire.TaskView:
+    async def retry(self, fragment: str, *, peer: Peer, dry_run: bool = False) -> wire.TaskView:
         """See the protocol."""
         task_id = await self._search.one("task", fragment)
         try:
-            await self._steer.revive(task_id, by=peer.by)
+            if dry_run:
+                await self._steer.check(task_id, TaskEvent.REVIVED)
+            else:
+                await self._steer.revive(task_id, by=peer.by)
         except Conflict as refusal:
             stuck = unpublished(await self._task_view(await self._views.task(task_id)))
             raise stuck or refusal from None

@@ -12,6 +12,7 @@ from contenthubd.desk.looks import Looks, Seen, Subject
 from contenthubd.desk.search import Search
 from contenthubd.desk.shapes import publications_of, shown
 from contenthubd.desk.waiting import Glance, Waiting
+from contenthubd.domain.errors import InvalidInput
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.views import Row, Views
 
@@ -35,7 +36,9 @@ class Watch:
 
     async def __call__(self, wanted: wire.WaitQuery, expected: float | None) -> wire.WaitReply:
         """The tasks that changed since the query's cursor, at the latest at its timeout."""
-        batch_id = await self._search.batch(wanted.batch) if wanted.batch else None
+        if not wanted.id and wanted.batch is None:
+            raise InvalidInput("There is nothing to wait for.", fix="Name tasks with id, or a batch with batch.")
+        batch_id = await self._search.batch(wanted.batch) if wanted.batch is not None else None
         ids = frozenset([await self._search.one("task", fragment) for fragment in wanted.id])
         until = self._clock.uptime() + timedelta(seconds=wanted.timeout)
         with self._looks.at(Subject(batch_id, ids)) as look:

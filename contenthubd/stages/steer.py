@@ -6,7 +6,7 @@ import structlog
 
 from contenthubd import faultpoints
 from contenthubd.domain.errors import Conflict
-from contenthubd.domain.task import Task, TaskEvent, step
+from contenthubd.domain.task import Task, TaskEvent, TaskState, step
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.queue import TaskQueue
 from contenthubd.ports.stage import Stage, Wake
@@ -49,6 +49,12 @@ class Steer:
         log.info("task_revived", task_id=str(task_id), by=by)
         self._wake(Stage.DISPATCH)
         return revived
+
+    async def check(self, task_id: UUID, event: TaskEvent) -> None:
+        """Whether a person may do this to the task now; Conflict as if it were done, NotFound. Nothing is changed."""
+        state = (await self._tasks.get(task_id)).state
+        if event is not TaskEvent.REVIVED or state is not TaskState.RETRYING:  # a retrying one is tried at once
+            step(state, event, task_id)
 
     async def _refusal(self, task_id: UUID, event: TaskEvent) -> Conflict:
         """Why the write lost: what the present state says, else that it changed between two looks."""

@@ -115,11 +115,11 @@ class MemoryApplication:
                 await asyncio.wait_for(self._moved.wait(), wanted.timeout)
         return self._waited([one.id for one in found])
 
-    async def cancel(self, fragment: str, *, peer: Peer) -> wire.TaskView:
-        return self._steer(fragment, TaskEvent.CANCELLED)
+    async def cancel(self, fragment: str, *, peer: Peer, dry_run: bool = False) -> wire.TaskView:
+        return self._steer(fragment, TaskEvent.CANCELLED, dry_run=dry_run)
 
-    async def retry(self, fragment: str, *, peer: Peer) -> wire.TaskView:
-        return self._steer(fragment, TaskEvent.REVIVED)
+    async def retry(self, fragment: str, *, peer: Peer, dry_run: bool = False) -> wire.TaskView:
+        return self._steer(fragment, TaskEvent.REVIVED, dry_run=dry_run)
 
     async def stats(self, since_seconds: float) -> wire.Stats:
         return wire.Stats(since_seconds=since_seconds, states={"pending": len(self.task_views)}, slots_total=5)
@@ -133,11 +133,11 @@ class MemoryApplication:
         found = self._find("content", fragment, self.content_views)
         return found if with_body else msgspec.structs.replace(found, body=None)
 
-    async def approve(self, fragment: str, *, peer: Peer, reason: str) -> wire.ContentView:
-        return self._decide(fragment, ContentEvent.APPROVED, peer, reason)
+    async def approve(self, fragment: str, *, peer: Peer, reason: str, dry_run: bool = False) -> wire.ContentView:
+        return self._decide(fragment, ContentEvent.APPROVED, peer, reason, dry_run=dry_run)
 
-    async def reject(self, fragment: str, *, peer: Peer, reason: str) -> wire.ContentView:
-        return self._decide(fragment, ContentEvent.REJECTED, peer, reason)
+    async def reject(self, fragment: str, *, peer: Peer, reason: str, dry_run: bool = False) -> wire.ContentView:
+        return self._decide(fragment, ContentEvent.REJECTED, peer, reason, dry_run=dry_run)
 
     async def create_account(self, account: wire.NewAccount, *, peer: Peer) -> wire.AccountView:
         name = check_account_name(account.name)
@@ -192,14 +192,20 @@ class MemoryApplication:
             counts=dict(counts), total=len(views), all_final=final, settled=final, cursor=str(self._version),
         )  # fmt: skip
 
-    def _steer(self, fragment: str, event: TaskEvent) -> wire.TaskView:
+    def _steer(self, fragment: str, event: TaskEvent, *, dry_run: bool) -> wire.TaskView:
         task = self._find("task", fragment, self.task_views)
-        self.move(task.id, step(TaskState(task.state), event))
+        state = step(TaskState(task.state), event)
+        if not dry_run:
+            self.move(task.id, state)
         return self.task_views[task.id]
 
-    def _decide(self, fragment: str, event: ContentEvent, peer: Peer, reason: str) -> wire.ContentView:
+    def _decide(
+        self, fragment: str, event: ContentEvent, peer: Peer, reason: str, *, dry_run: bool
+    ) -> wire.ContentView:
         seen = self._find("content", fragment, self.content_views)
         state: Any = content_step(ContentState(seen.state), event).value
+        if dry_run:
+            return seen
         decided = msgspec.structs.replace(seen, state=state, reviewed_by=peer.by, review_reason=reason)
         self.content_views[seen.id] = decided
         return decided

@@ -3,7 +3,9 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from contenthubd.ctl.client import Client, socket_path
@@ -49,12 +51,14 @@ async def test_an_idempotency_key_submits_once(door: Door) -> None:
         (["task", "status", "x"], USAGE, "'x' is not an id."),
         (["account", "show", "nobody"], NOT_FOUND, "There is no account 'nobody'."),
         (["account", "create", "studio"], CONFLICT, "There is an account 'studio' already."),
+        (["account", "create", "blog", "--title", "x" * 201], USAGE, "--title: The maximum is 200 characters."),
         (["account", "create", "No Good"], USAGE, "cannot be an account's name"),
         (["submit", "--account", "nobody", "--topic", "Tea"], NOT_FOUND, "There is no account 'nobody'."),
-        (["submit", "--account", "studio", "--topic", ""], USAGE, "The topic is empty."),
+        (["submit", "--account", "studio", "--topic", ""], USAGE, "The value of --topic is empty."),
+        (["submit", "--account", "studio", "--topic", "\u200b"], USAGE, "topic"),
         (["submit", "--account", "studio", "--topic", "Tea", "--timeout", "5m"], USAGE, "--timeout-seconds"),
         (["schedule", "preview"], USAGE, "Give the name of a schedule, or --cron"),
-        (["schedule", "preview", "--cron", "0 7 * * *", "--count", "0"], USAGE, "count: must be at least 1."),
+        (["schedule", "preview", "--cron", "0 7 * * *", "--count", "0"], USAGE, "--count: must be at least 1."),
         (["submit", "--account", "studio", "--topic", "t", "--priority", "11"], USAGE, "The priority 11"),
         (["submit", "--account", "studio", "--topic", "a\nID: 1"], USAGE, "contains a line break"),
         (
@@ -63,7 +67,7 @@ async def test_an_idempotency_key_submits_once(door: Door) -> None:
             "not UTF-8",
         ),
         (["task", "list", "--limit", "0"], USAGE, "Invalid value '0' for --limit."),
-        (["task", "wait"], USAGE, "Give ids, or --batch"),
+        (["task", "wait"], USAGE, "Give the ids, or a batch with --batch."),
         (["content", "show", "abcd1234"], NOT_FOUND, "There is no content"),
     ],
 )
@@ -121,6 +125,55 @@ async def test_cancel_and_retry(door: Door) -> None:
     assert again.code == CONFLICT
     revived = await door.ctl("task", "retry", made[0], "--json")
     assert json.loads(revived.out)["state"] == "pending"
+
+
+STEERED = (
+    ("task", "cancel", "pending", OK),
+    ("task", "cancel", "completed", CONFLICT),
+    ("task", "cancel", "cancelled", CONFLICT),
+    ("task", "retry", "failed", OK),
+    ("task", "retry", "pending", CONFLICT),
+    ("content", "approve", "pending_review", OK),
+    ("content", "approve", "approved", CONFLICT),
+)
+
+
+@pytest.mark.parametrize(("noun", "verb", "state", "code"), STEERED)
+async def test_a_dry_run_says_of_each_id_what_the_command_would_say(
+    door: Door, noun: str, verb: str, state: str, code: int
+) -> None:
+    one = await door.submitted("Autumn in Kyoto")
+    rows: dict[str, Any] = door.app.task_views
+    if noun == "content":
+        door.app.finish(one, "Autumn", None)
+        rows, one = door.app.content_views, next(iter(door.app.content_views))
+    rows[one] = msgspec.structs.replace(rows[one], state=state)
+    foreseen = await door.ctl(noun, verb, one[-8:], "--dry-run")
+    assert (foreseen.code, rows[one].state) == (code, state), "nothing was changed"
+    assert ("Autumn in Kyoto" in foreseen.out) is (code == OK), "the topic says which one it is"
+    assert f"{int(code == OK)} would be" in foreseen.err
+    done = await door.ctl(noun, verb, one[-8:])
+    assert done.code == code
+    errors = [line for line in done.err.splitlines() if "Error" in line]
+    assert errors == [line for line in foreseen.err.splitlines() if "Error" in line]
+
+
+@pytest.mark.parametrize(("noun", "verb"), [("task", "cancel"), ("task", "retry"), ("content", "approve")])
+async def test_a_dry_run_of_ids_that_are_not_there(door: Door, noun: str, verb: str) -> None:
+    for words, code in ((["nonsense"], USAGE), ([""], USAGE), (["beef0000"], NOT_FOUND), (["beef0000", "zz"], USAGE)):
+        told = await door.ctl(noun, verb, *words, "--dry-run")
+        assert (told.code, "Error: " in told.err) == (code, True), told
+        assert "1 would be" not in told.err
+        assert (await door.ctl(noun, verb, *words)).code == code
+    await door.close()
+    assert (await door.ctl(noun, verb, "beef0000", "--dry-run")).code == UNREACHABLE
+
+
+async def test_a_malformed_id_among_good_ones_stops_the_command_before_it_changes_anything(door: Door) -> None:
+    made = await door.submitted()
+    told = await door.ctl("task", "cancel", made, "zz")
+    assert (told.code, door.app.task_views[made].state) == (USAGE, "pending")
+    assert "'zz' is not an id." in told.err
 
 
 async def test_review(door: Door) -> None:
@@ -256,7 +309,7 @@ async def test_an_account_that_exists_with_other_values_is_told(door: Door) -> N
     for words in ((), ("--title", "The Blog"), ("--sync", "--tone", "warm")):
         assert (await door.ctl("account", "create", "blog", *words, "--if-missing", "-o", "name")).out == "blog\n"
     told = await door.ctl(
-        "account", "create", "blog", "--title", "B", "--async", "--auto-approve", "--tone", "", "--if-missing"
+        "account", "create", "blog", "--title", "B", "--async", "--auto-approve", "--tone", "cold", "--if-missing"
     )
     assert told.code == CONFLICT
     assert told.out == ""
@@ -264,7 +317,7 @@ async def test_an_account_that_exists_with_other_values_is_told(door: Door) -> N
         "title: asked for 'B', but it is 'The Blog'",
         "mode: asked",
         "auto approve: asked",
-        "tone: asked for ''",
+        "tone: asked for 'cold'",
     ):
         assert part in told.err
 

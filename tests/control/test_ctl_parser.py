@@ -122,6 +122,61 @@ def test_a_wrong_word_is_answered_with_the_nearest(
     assert shown.err.startswith("Error: ")
 
 
+VALUED = [
+    (leaf, action.option_strings[-1])
+    for leaf in LEAVES
+    for action in leaf._actions
+    if action.option_strings and action.nargs != 0
+]
+PLACED = [(leaf, action) for leaf in LEAVES for action in leaf._actions if not action.option_strings]
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t"])
+def test_no_option_takes_an_empty_value(empty: str) -> None:
+    assert len(VALUED) > 100
+    for leaf, option in VALUED:
+        for words in ([option, empty], [f"{option}={empty}"]):
+            with pytest.raises(Failure) as caught:
+                leaf.parse_args(words)
+            assert caught.value.what == f"The value of {option} is empty.", leaf.prog
+            assert caught.value.exit_code == USAGE
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_no_argument_may_be_empty(empty: str) -> None:
+    assert len(PLACED) > 20
+    for leaf, action in PLACED:
+        with pytest.raises(Failure) as caught:
+            leaf.parse_args([empty])
+        said = f"{empty!r} is not an id." if action.metavar == "ID" else f"The value of {action.metavar} is empty."
+        assert (caught.value.what, caught.value.exit_code) == (said, USAGE), leaf.prog
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.prog)
+def test_a_misspelled_required_option_is_named(leaf: Parser) -> None:
+    for action in leaf._actions:
+        option = action.option_strings[-1] if action.option_strings else ""
+        if action.required and option:
+            wrong = option[:4] + option[5:]
+            with pytest.raises(Failure, match=f"no option '{wrong}'") as caught:
+                leaf.parse_args([wrong, "x"])
+            assert caught.value.fix == f"Did you mean {option!r}?"
+
+
+def test_a_word_where_a_number_belongs_is_told_in_plain_words() -> None:
+    count = 0
+    for leaf in LEAVES:
+        for action in leaf._actions:
+            if action.type in (int, float):
+                option, count = action.option_strings[-1], count + 1
+                with pytest.raises(Failure) as caught:
+                    leaf.parse_args([option, "1h"])
+                assert caught.value.what == f"Invalid value '1h' for {option}.", leaf.prog
+                assert "number" in caught.value.why
+                assert caught.value.fix == f"See: {leaf.prog} --help"
+    assert count > 5
+
+
 def test_options_may_stand_before_and_after() -> None:
     for words in (["--json", "task", "list"], ["task", "--json", "list"], ["task", "list", "--json"]):
         assert parse(build_parser(), words).output == "json"

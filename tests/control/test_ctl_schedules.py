@@ -75,7 +75,7 @@ async def test_a_schedule_is_made_shown_and_listed(studio: Studio) -> None:
         (("create", "daily", *DAILY, "--cron", "30 25 * * *"), "The hour is not valid; valid range: 0 to 23"),
         (("create", "daily", *DAILY, "--time-zone", "Europe/Berln"), "Did you mean 'Europe/Berlin'"),
         (("create", "Daily News", *DAILY), "cannot be a schedule's name"),
-        (("create", "daily", *DAILY, "--topic", ""), "The topic is empty."),
+        (("create", "daily", *DAILY, "--topic", ""), "The value of --topic is empty."),
         (("create", "daily", *DAILY, "--topic", "\udcff"), "--topic is not UTF-8 text."),
         (("create", "daily", *DAILY, "--catch-up", "sometimes"), "Valid values: skip, once, all."),
         (("preview",), "and not both"),

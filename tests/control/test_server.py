@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 import pytest
 
+from contenthubd.control import wire, wire_schedules
 from contenthubd.control.peer import Peer, peer_of
 from contenthubd.control.server import MAX_BODY_BYTES, ControlServer, bind
 from contenthubd.domain.errors import InvalidConfig, StateDirectoryError
@@ -349,6 +350,27 @@ async def test_a_reason_has_a_limit_too(door: Door) -> None:
     for verb in ("approve", "reject"):
         status, _, told = await door.request("POST", f"/v1/contents/abcd1234/{verb}", body)
         assert (status, told["detail"]) == (422, "reason: The maximum is 1,000 characters.")
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/v1/tasks", wire.TaskFilter.__struct_fields__),
+        ("/v1/contents", wire.ContentFilter.__struct_fields__),
+        ("/v1/stats", wire.StatsQuery.__struct_fields__),
+        ("/v1/schedules", wire_schedules.ScheduleFilter.__struct_fields__),
+        ("/v1/preview", wire_schedules.PreviewQuery.__struct_fields__),
+        ("/v1/wait", ("id", "batch", "timeout")),
+    ],
+)
+async def test_an_empty_parameter_is_refused_and_never_taken_for_none(
+    door: Door, path: str, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        for query in (f"{name}=", f"{name}=%20"):
+            status, _, told = await door.request("GET", f"{path}?{query}")
+            assert status == 422, query
+            assert told["detail"] == f"{name}: The value is empty."
 
 
 @pytest.mark.parametrize(("count", "following"), [(1, False), (2, False), (3, True)])

@@ -3,17 +3,25 @@
 from datetime import timedelta
 from uuid import UUID
 
+import anyio
 import pytest
+from sqlalchemy import text
 
 from contenthubd.adapters.postgres.tasks import PostgresTasks
+from contenthubd.control.peer import Peer
+from contenthubd.control.wire_queue import QueueStatus
+from contenthubd.desk.search import Search
+from contenthubd.desk.tasks import TaskDesk
+from contenthubd.desk.waiting import Waiting
+from contenthubd.desk.watch import Watch
 from contenthubd.domain.errors import Conflict, NotFound
 from contenthubd.domain.outcome import ErrorKind, Failed
-from contenthubd.domain.task import Mode, Task, TaskState
+from contenthubd.domain.task import Mode, Task, TaskEvent, TaskState
 from contenthubd.ports.stage import Stage
 from contenthubd.stages.promote import IDLE
 from contenthubd.stages.steer import Steer
 from tests.clock import NOON
-from tests.stages.house import POLICY, House
+from tests.stages.house import INSTANCE, POLICY, House
 
 
 async def pending(house: House) -> Task:
@@ -165,3 +173,53 @@ async def test_promote_goes_page_by_page(house: House) -> None:
     assert (len(first), following) == (2, house.clock.now() - timedelta(seconds=10))
     second, following = await house.tasks.promote(house.clock.now(), 2, longest=POLICY.longest)
     assert (len(second), following) == (1, None)
+
+
+@pytest.mark.parametrize("reach", [pending, submitting, submitted, running, in_sync, retrying, failed, cancelled])
+@pytest.mark.parametrize("event", [TaskEvent.CANCELLED, TaskEvent.REVIVED])
+async def test_a_check_says_what_would_happen_and_changes_nothing(
+    house: House, reach: object, event: TaskEvent
+) -> None:
+    task = await reach(house)  # type: ignore[operator]  # one of the ways above
+    said = []
+    for act in (
+        lambda: house.steer.check(task.task_id, event),
+        lambda: (house.steer.cancel if event is TaskEvent.CANCELLED else house.steer.revive)(task.task_id, by="ann"),
+    ):
+        try:
+            await act()
+        except Conflict as refusal:
+            said.append((refusal.what, refusal.fix))
+        else:
+            said.append(("", ""))
+        if len(said) == 1:
+            assert (await house.now(task)).state is task.state
+    assert said[0] == said[1]
+
+
+def task_desk(house: House) -> TaskDesk:
+    search = Search(house.views, house.accounts)
+    waiting = Waiting(
+        house.pause, house.slots, house.views, house.clock, leased=lambda: True, draining=lambda: False,
+        instance=INSTANCE,
+    )  # fmt: skip
+    watch = Watch(house.views, search, house.clock, waiting, anyio.Event)
+
+    async def queue() -> QueueStatus:
+        return QueueStatus(kind="memory", since="", why="", degraded=False, waiting=0)
+
+    return TaskDesk(house.submit, house.steer, house.views, house.flights, search, watch, house.clock, waiting, queue)
+
+
+@pytest.mark.parametrize(
+    ("reach", "goes_on"), [(running, True), (submitted, True), (retrying, False), (pending, False)]
+)
+async def test_a_cancel_says_that_generation_goes_on_only_where_it_does(
+    house: House, reach: object, goes_on: bool
+) -> None:
+    desk = task_desk(house)
+    task = await reach(house)  # type: ignore[operator]  # one of the ways above
+    if reach is retrying:
+        await house.database.changed(text("UPDATE attempt SET creator_task_id = 'c1'"))  # it was accepted, then failed
+    view = await desk.cancel(str(task.task_id), peer=Peer(uid=0, gid=0, pid=1, user="ann"))
+    assert ("generation continues there" in (view.hint or "")) is goes_on
