@@ -16,6 +16,7 @@ from contenthubd.control.wire_parts import PublicationView as PublicationView
 from contenthubd.control.wire_parts import Refusing as Refusing
 from contenthubd.control.wire_parts import ReviewState as ReviewState
 from contenthubd.control.wire_parts import State as State
+from contenthubd.control.wire_parts import SteerQuery as SteerQuery
 from contenthubd.control.wire_parts import Telling as Telling
 from contenthubd.control.wire_parts import WaitingFor as WaitingFor
 
@@ -87,13 +88,6 @@ class TaskQuery(Refusing):
 
     detail: bool = False
     """Attempts and timeline too."""
-
-
-class SteerQuery(Refusing):
-    """POST /v1/tasks/{id}/cancel and …/retry, /v1/contents/{id}/approve and …/reject."""
-
-    dry_run: bool = False
-    """See whether the id and the state allow it, change nothing."""
 
 
 class ContentQuery(Refusing):

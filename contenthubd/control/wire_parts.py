@@ -15,6 +15,13 @@ class Refusing(Struct, forbid_unknown_fields=True):
     """Base of what comes from outside."""
 
 
+class SteerQuery(Refusing):
+    """POST /v1/tasks/{id}/cancel and …/retry, /v1/contents/{id}/approve and …/reject."""
+
+    dry_run: bool = False
+    """See whether the id and the state allow it, change nothing."""
+
+
 class Telling(Struct):
     """Base of what goes out."""
 
