@@ -24,6 +24,7 @@ from contenthubd.adapters.creator.slots import Slots
 from contenthubd.domain.attempt import Child
 
 _TAIL_BYTES: Final = 4096
+_HEAD_BYTES: Final = 65_536
 _FIRST_LOOK: Final = 0.02
 _SLOWEST_LOOK: Final = 0.25
 _REAP_SECONDS: Final = 5.0
@@ -52,6 +53,8 @@ class Finished:
     cut: Cut | None = None
     limit: int = 0
     """How many bytes it was allowed to print."""
+    head: bytes = b""
+    """The first 64 KiB of what it printed, after a flood only."""
 
     @property
     def stderr_tail(self) -> str:
@@ -82,9 +85,11 @@ class _Output:
         return max(os.fstat(file.fileno()).st_size for file in (self.out, self.err)) > self.limit
 
     def finished(self, pid: int, exit_code: int, cut: Cut | None) -> Finished:
-        """What came of it; a flood is not read."""
-        stdout = b"" if cut is Cut.FLOOD else _tail(self.out, self.limit)
-        return Finished(pid, exit_code, stdout, _tail(self.err, _TAIL_BYTES), cut, self.limit)
+        """What came of it; of a flood only the beginning is read."""
+        flood = cut is Cut.FLOOD
+        stdout = b"" if flood else _tail(self.out, self.limit)
+        head = os.pread(self.out.fileno(), _HEAD_BYTES, 0) if flood else b""
+        return Finished(pid, exit_code, stdout, _tail(self.err, _TAIL_BYTES), cut, self.limit, head)
 
 
 class Commands:

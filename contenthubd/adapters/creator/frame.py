@@ -4,6 +4,7 @@ Output is searched as bytes, by marks and from one mark to the next, and only wh
 eight megabytes takes milliseconds and no second copy of them.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -66,8 +67,8 @@ def places(data: bytes, mark: bytes, start: int, most: int) -> Iterator[int]:
 
 def line_start(data: bytes, mark: bytes, start: int = 0) -> int:
     """Where a line that begins with ``mark`` begins; -1 if there is none."""
-    if start == 0 and data.startswith(mark):
-        return 0
+    if start == 0 and data.startswith((mark, codecs.BOM_UTF8 + mark)):
+        return data.index(mark)
     place = data.find(b"\n" + mark, max(0, start - 1))
     return place + 1 if place >= 0 else -1
 

@@ -26,6 +26,8 @@ _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]++|[\]}]++|,|"', re.DOTA
 """A string, a run of brackets, a comma, or the quote of a string without end. Nothing is looked at twice."""
 _HALF: Final = re.compile(rb"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..", re.DOTALL)
 """Half a pair of escaped surrogates; whole pairs and escaped backslashes are group 1."""
+_TASK_ID: Final = re.compile(rb'"taskId"\s{0,9}:\s{0,9}"([\w.:-]{1,200})"', re.ASCII)
+_ID_WITHIN: Final = 4096
 _MOST_UNENDED: Final = 4
 _FORM_CHANGED: Final = 3
 """A page of so many rows of which none can be read is in another form."""
@@ -91,6 +93,19 @@ def page(stdout: bytes, asked: int) -> Page | Unreadable:
             return Unreadable(f"none of its {best.size} rows can be read: {best.bad[0].why}")
         return best
     return broken or Unreadable("there is no JSON array")
+
+
+def long_row(head: bytes) -> BadRow | None:
+    """The row that a page of one row began with and that was too long to be read; None if ``head`` begins no such row.
+
+    ``head``: the beginning of what was printed, many times shorter than what is too long.
+    """
+    found = _LINE_WITH_ARRAY.search(head)
+    if not found or head[found.end() :].lstrip()[:1] != b"{" or _scan(head, found.end(), 0).elements is not None:
+        return None
+    named = _TASK_ID.search(head, found.end(), found.end() + _ID_WITHIN)
+    key = named[1].decode("ascii") if named else blake2b(head, digest_size=8).hexdigest()
+    return BadRow(key, "the row is too long")
 
 
 def _arrays(stdout: bytes, asked: int) -> Iterator[list[bytes] | None]:

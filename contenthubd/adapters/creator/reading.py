@@ -6,6 +6,7 @@ An answer in another form may be the fault of one article or of the whole progra
 from dataclasses import dataclass
 from typing import Final
 
+import anyio
 import structlog
 
 from contenthubd.adapters.creator import output
@@ -18,7 +19,8 @@ from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.verdict import answered, refusal, sickness, story
 from contenthubd.domain.outcome import ErrorKind, Failed, Outcome, RowState, Succeeded, Unknown
 
-_TRIES: Final = 3
+_PAUSES: Final = (0.0, 0.1, 0.3, 0.9)
+"""Seconds between two looks."""
 log = structlog.get_logger()
 
 
@@ -41,11 +43,12 @@ class Results:
         self._directory = directory
 
     async def read(self, creator_task_id: str) -> Outcome | Misread:
-        """What ``result`` says; what cannot be read is asked for three times."""
-        for _ in range(_TRIES - 1):
+        """What ``result`` says; what cannot be read is asked for several times, since the article is paid for."""
+        for pause in _PAUSES:
             answer = await self._read(creator_task_id)
             if not _is_unreadable(answer):
                 return answer
+            await anyio.sleep(pause)
         return await self._read(creator_task_id)
 
     async def _read(self, creator_task_id: str) -> Outcome | Misread:

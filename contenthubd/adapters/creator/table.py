@@ -1,7 +1,8 @@
 """The creator's table of tasks, read through ``list --json``: page by page, newest first.
 
 New rows appear in front while we read, so a row may be seen twice but never missed; an id that was not seen is asked
-for by name before it counts as absent. A page that is too much to print is asked for again in smaller pieces.
+for by name before it counts as absent. A page that is too much to print is asked for again in smaller pieces, down to
+one row: a row that is too much alone is skipped and told, like any other that cannot be read.
 """
 
 from collections import OrderedDict
@@ -32,6 +33,9 @@ _BEST_FIRST: Final = (RowState.COMPLETED, RowState.RUNNING, RowState.WAITING, Ro
 _PAGES_AT_LEAST: Final = 5
 _MOST_PAGES: Final = 2000
 _MOST_REPEATS: Final = 2
+_PAGE_GROWS: Final = 4
+_WIDE_PAGE: Final = 64
+_MOST_LONG_ROWS: Final = 50
 _PROBED: Final = 5
 _TOLD_AT_MOST: Final = 1000
 _VERSION_READ: Final = 4096
@@ -62,6 +66,8 @@ class CreatorTable:
             async for page in pages:
                 if isinstance(page, Sick):
                     return page
+                if page is None:
+                    break
                 seen = {row.creator_task_id: row for row in page.rows if row.creator_task_id in missing}
                 found |= seen
                 missing -= seen.keys()
@@ -99,6 +105,8 @@ class CreatorTable:
             return found
         async with aclosing(self._pages()) as pages:
             async for page in pages:
+                if page is None:
+                    return Sick(ErrorKind.CREATOR_CHANGED, "content-creator list has no end: it ignores --offset.")
                 if isinstance(page, Sick):
                     return page
                 _collect(page, marks, found)
@@ -156,25 +164,33 @@ class CreatorTable:
         lines = [line.strip() for line in text_of(ended.stdout[-_VERSION_READ:]).splitlines() if line.strip()]
         return lines[-1] if lines else None
 
-    async def _pages(self) -> AsyncGenerator[listing.Page | Sick, None]:
-        """Page by page to the last row; ends as well when pages bring nothing new, as if --offset had no effect."""
-        size, offset, repeats = self._settings.page_size, 0, 0
+    async def _pages(self) -> AsyncGenerator[listing.Page | Sick | None, None]:
+        """Page by page to the last row; None at the end if there seems to be none.
+
+        A page may bring nothing new because as many rows appeared in front meanwhile: larger pages outrun these. Only
+        if those bring nothing new either does --offset have no effect.
+        """
+        size, offset, repeats, long = self._settings.page_size, 0, 0, 0
         seen: set[str] = set()
         for _ in range(_MOST_PAGES):
             page = await self._page(size, offset)
             if page is None:
-                size = max(1, size // 4)
+                size = max(1, size // _PAGE_GROWS)
                 continue
             yield page
             if isinstance(page, Sick) or page.size < size:
                 return
             offset += page.size
             new = {*(row.creator_task_id for row in page.rows), *(bad.key for bad in page.bad)} - seen
-            repeats = 0 if new else repeats + 1
             seen |= new
-            if repeats == _MOST_REPEATS:
+            most = self._settings.page_size if new else max(self._settings.page_size, _WIDE_PAGE)
+            repeats = 0 if new or size < most else repeats + 1
+            long = 0 if page.rows else long + 1
+            size = min(size * _PAGE_GROWS, most) if page.rows else size
+            if repeats == _MOST_REPEATS or long == _MOST_LONG_ROWS:
                 break
         self._tell("list", f"`list` did not end after {offset} rows; it appears to ignore --offset")
+        yield None
 
     async def _page(self, limit: int, offset: int) -> listing.Page | Sick | None:
         """None if it was too much to print and can be asked for in smaller pieces."""
@@ -184,8 +200,13 @@ class CreatorTable:
         sick = sickness(ended, self._directory)
         if sick:
             return sick
-        if isinstance(ended, Finished) and ended.cut is Cut.FLOOD and limit > 1:
-            return None
+        if isinstance(ended, Finished) and ended.cut is Cut.FLOOD:
+            if limit > 1:
+                return None
+            bad = listing.long_row(ended.head)
+            if bad:
+                self._tell_bad([bad])
+                return listing.Page([], None, (bad,), 1)
         if isinstance(ended, Finished) and answered(ended):
             page = await off_loop(listing.page, ended.stdout, limit)
             if isinstance(page, listing.Page):
