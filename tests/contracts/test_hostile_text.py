@@ -54,6 +54,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "contenthubd.adapters.creator.output:missing_variables": lambda text: output.missing_variables(bounded(text)),
     "contenthubd.adapters.creator.output:only_banner": output.only_banner,
     "contenthubd.adapters.creator.listing:page": lambda text: listing.page(text, 200),
+    "contenthubd.adapters.creator.listing:long_row": listing.long_row,
     "contenthubd.adapters.creator.result:result": lambda text: result.result(text, TASK),
     "contenthubd.adapters.creator.redis_probe:jobs_of": lambda text: redis_probe.jobs_of([bounded(text)], []),
     "contenthubd.adapters.creator.directory:entries_about": lambda text: list(
