@@ -32,6 +32,9 @@ _MORE: Final = {
     "---": re.compile(r"[ \t]+\S.*|-[ \t].*|#.*|[\]}],?|"),
     "+++": re.compile(r"[ \t]+\S.*|#.*|\[.*|\].*|\"\"\".*|"),
 }
+_BODIES: Final = frozenset(["content", "article", "body", "markdown", "text", "正文", "内容", "文章"])
+"""Fields that hold an article."""
+_JSON_FENCE: Final = re.compile(r"```(?:json)?[ \t]{0,9}\r?\n", re.IGNORECASE)
 _SCALARS: Final = (str, int, float)
 
 
@@ -100,6 +103,26 @@ def _json(text: str) -> Front:
         return Front(text, doubt="It begins with a JSON object.")
     title = fields.get("title")
     return Front(text[end:], text[:end], str(title)[:MAX_VALUE_CHARS] if isinstance(title, _SCALARS) else "")
+
+
+def article_in(text: str) -> tuple[str, str] | None:
+    """The article and its title in a JSON object that is all there is, perhaps fenced; None if that is not certain."""
+    bare = text.strip()
+    fence = _JSON_FENCE.match(bare)
+    if fence and bare.endswith("```"):
+        bare = bare[fence.end() : -3].strip()
+    if not (bare.startswith("{") and bare.endswith("}")):
+        return None
+    try:
+        fields = json.loads(bare, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    bodies = [name for name in fields if name.lower() in _BODIES and isinstance(fields[name], str)]
+    others = {name.lower() for name in fields} - _BODIES - _NAMES
+    if len(bodies) != 1 or others or not fields[bodies[0]].strip():
+        return None
+    title = fields.get("title", fields.get("标题"))
+    return fields[bodies[0]], title[:MAX_VALUE_CHARS] if isinstance(title, str) else ""
 
 
 def _title(mark: str, value: str) -> str:

@@ -5,23 +5,27 @@ from enum import Enum
 from typing import Final
 
 MAX_REMARK_CHARS: Final = 400
+MAX_SURE_CHARS: Final = 160
 _MARKUP: Final = re.compile(r"^[\s>*_]+|[\s*_]+$")
 _CHATTY: Final = re.compile(
     r"(?:(?:sure(?: thing)?|certainly|of course|absolutely|definitely|gladly|okay|ok|alright|great|got it|understood|"
     r"no problem|好的?|好嘞|当然(?:可以)?|當然(?:可以)?|没问题|沒問題|没有问题|可以的?|明白(?:了)?|了解|收到)"
-    r"(?=\s*[,.!:;~，。！：；—–-]|\s+here\b)|happy to|i(?:'d| would) be (?:happy|glad) to|as (?:you )?requested|"
-    r"as an ai\b|非常乐意|很高兴为|作为一个?(?:ai|人工智能))",
+    r"(?=\s*[,.!:;~，。！：；—–-]|\s+here\b)|happy to|i(?:'d| would) be (?:happy|glad) to"
+    r"|as (?:you )?requested\b(?! by)|"
+    r"as an ai (?:language )?(?:model|assistant)\b|非常乐意|很高兴为|作为一个?(?:ai|人工智能)(?:语言模型|助手|模型))",
     re.IGNORECASE,
 )
 _SHOWING: Final = re.compile(
     r"(?:here is|here's|here’s|here are|here you go|below is|the following is|(?:\w+ )?find (?:below|attached)|"
     r"i(?: have|'ve|’ve) (?:written|prepared|rewritten|revised|created|drafted)|"
-    r"以下(?:是|为|為)|下面(?:是|为|為)|这是(?:一篇|为|按|根)|根[据據][你您]|按照[你您]|我已(?:经)?(?:为|按|根|将|把)|请看|请查收)",
+    r"以下(?:是|为|為)|下面(?:是|为|為)|这是(?:一篇|为|按|根)|根[据據][你您]|按照[你您]|我已(?:经)?(?:为|按|根"
+    r"|将|把)|请看|请查收)",
     re.IGNORECASE,
 )
 _PIECE: Final = re.compile(
     r"\b(?:article|blog ?post|post|piece|draft|essay|write-?up|markdown|rewrite|revised version|final version|"
-    r"full text|requested|content)\b|文章|正文|稿件|稿子|博文|推文|全文|初稿|终稿|文稿|内容|內容|撰写|撰寫|生成的|改写",
+    r"full text|requested|content)\b|文章|正文|稿件|稿子|博文|推文|全文|初稿|终稿|文稿|内容|內容|撰写|撰寫"
+    r"|生成的|改写",
     re.IGNORECASE,
 )
 _ASKS: Final = re.compile(
@@ -35,7 +39,8 @@ _INVITES: Final = re.compile(
     re.IGNORECASE,
 )
 _CHANGE: Final = re.compile(
-    r"\b(?:changes?|changed|revis\w+|adjust\w*|edits?|edited|modif\w+|tweak\w*|rewrit\w+|refin\w+|expand\w*|shorten\w*|"
+    r"\b(?:changes?|changed|revis\w+|adjust\w*|edits?|edited|modif\w+|tweak\w*|rewrit\w+|refin\w+|expand\w*"
+    r"|shorten\w*|"
     r"another version|different (?:tone|style|angle)|more (?:articles?|topics?|sections?))\b|"
     r"修改|调整|調整|润色|改写|扩写|补充|优化|更改|另写",
     re.IGNORECASE,
@@ -43,6 +48,32 @@ _CHANGE: Final = re.compile(
 _HELP: Final = re.compile(
     r"\b(?:(?:any|other|further|more) (?:questions?|help|assistance))\b|(?:问题|需求|要求|需要|帮助)", re.IGNORECASE
 )
+_LABEL: Final = re.compile(
+    r"(?:(?:the |your )?(?:final |full |complete |revised )?(?:article|draft|blog post|text|version|output)"
+    r"|(?:文章|完整|最终|最終)?(?:正文|全文|文章|内容|內容|稿件|终稿|定稿))[ \t*_]{0,5}[:：]",
+    re.IGNORECASE,
+)
+"""A first line that only says that the article follows."""
+_COUNT: Final = re.compile(
+    r"[(（\[【]?(?:(?:total )?word count|字数(?:统计)?|字數)[ \t*]{0,5}[:：]?[ \t*]{0,5}(?:about "
+    r"|approximately |约|約|~)?[\d,]{1,9}"
+    r"(?: words| characters|字)?[)）\]】.。]?|[(（【](?:全文|本文|正文)?(?:共|约|約|共计|总计){0,2}\d{1,6}(?:余"
+    r"|多)?(?:个)?字(?:左右)?[)）】]",
+    re.IGNORECASE,
+)
+_SURE: Final = re.compile(
+    r"(?:please )?let me know if (?:you(?:['’]d| would)? (?:need|want|like|have)|there(?:['’]s| is)|anything|this)"
+    r"|(?:i hope )?(?:this|the) (?:article|post|piece|draft|content)?\b[^.\n]{0,20}(?:meets|fulfil?ls|matches"
+    r"|suits) your "
+    r"(?:needs|requirements|expectations|request)"
+    r"|(?:please )?(?:feel free to|don['’]t hesitate to|do not hesitate to) (?:ask|reach out|let me know"
+    r"|request|contact)[^.\n]{0,20} if you"
+    r"[^.\n]{0,20}(?:changes|revisions|edits|modifications|adjustments|anything else)"
+    r"|希望(?:这|這|本|以上|上述)?(?:篇|些)?(?:文章|文|[内內]容|博文|稿件)?(?:能够?|可以)?(?:符合|[满滿]足"
+    r"|[对對])(?:[您]的?|[你]的(?:要求|需求|需要|期望))",
+    re.IGNORECASE,
+)
+"""What is said to whoever asked for an article and not to its readers."""
 _HOPE: Final = re.compile(
     r"i hope (?:this|it|you)|hope this helps|enjoy!|希望(?:这|本|以上|对|能|您|你)", re.IGNORECASE
 )
@@ -62,6 +93,8 @@ def introduces(paragraph: str) -> bool:
     remark = _MARKUP.sub("", paragraph)
     if not remark or len(remark) > MAX_REMARK_CHARS:
         return False
+    if _LABEL.fullmatch(remark):
+        return True
     chatty, piece = _CHATTY.match(remark), _PIECE.search(remark)
     if chatty and not remark[chatty.end() :].strip(" !！.。~～"):
         return True
@@ -73,6 +106,8 @@ def offers(paragraph: str) -> Offer:
     remark = _MARKUP.sub("", paragraph)
     if len(remark) > MAX_REMARK_CHARS:
         return Offer.NO
+    if _COUNT.fullmatch(remark) or (_SURE.match(remark) and len(remark) <= MAX_SURE_CHARS):
+        return Offer.SURELY
     asks, invites, change = _ASKS.search(remark), _INVITES.search(remark), _CHANGE.search(remark)
     if asks and change:
         return Offer.SURELY

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from contenthubd.domain.forms import doubt_of, without_margin
-from contenthubd.domain.front_matter import without_front_matter
+from contenthubd.domain.front_matter import article_in, without_front_matter
 from contenthubd.domain.remarks import MAX_REMARK_CHARS, Offer, introduces, offers
 
 MAX_LAYERS: Final = 5
@@ -19,14 +19,17 @@ MAX_FENCES: Final = 1_000
 """An article with more of them is no wrapped one; finding so many costs milliseconds."""
 _LEADING: Final = re.compile("(?:[\\s\ufeff\u200b\u200e\u200f\u2060]*\n)?\ufeff?")
 _THOUGHT: Final = re.compile(r"\s*<(think|thinking|reasoning|thought)>")
-_ELEMENT: Final = re.compile(r"\s*<(article|markdown|output|content|answer|response|final|document)>[ \t]*\r?\n")
+_ELEMENT: Final = re.compile(
+    r"\s*<(article|markdown|output|content|answer|response|final|document|div|section|main)(?: [^<>\n]{0,200})?>"
+    r"[ \t]*\r?\n"
+)
 _FENCE: Final = re.compile(r"^ {0,3}(`{3,}+(?=[^`\n]*$)|~{3,}+)([^\n]*+)$", re.MULTILINE)
 _MARKDOWN: Final = frozenset({"markdown", "md", "mdx", "mkd"})
 _PERHAPS_MARKDOWN: Final = frozenset({"", "text", "txt", "plaintext", "plain"})
 _HEADING: Final = re.compile(r"^ {0,3}#{1,3}[ \t]+\S", re.MULTILINE)
 _RULE: Final = re.compile(r"[ \t]*\r?\n? {0,3}(?:-{3,}+|\*{3,}+|_{3,}+)[ \t]*\r?\n\s*+(?=\S)")
 _START: Final = re.compile(
-    r" {0,3}#[ \t]+\S|[^\n]+\n {0,3}=+[ \t]*(?:\r?\n|\Z)| {0,3}(?:`{3,}|~{3,})|\+\+\+[ \t]*\r?\n|<"
+    r" {0,3}#{1,3}[ \t]+\S|[^\n]+\n {0,3}=+[ \t]*(?:\r?\n|\Z)| {0,3}(?:`{3,}|~{3,})|\+\+\+[ \t]*\r?\n|<|\{\s{0,20}\""
 )
 """What an article begins with where something stands before it."""
 _GREETED: Final = frozenset({"an introduction", "a code fence"})
@@ -94,9 +97,18 @@ def _without_element(seen: Unwrapped) -> Unwrapped:
     text = _bare(seen.text)
     opening = _ELEMENT.match(text)
     closing = f"</{opening[1]}>" if opening else ""
-    if not opening or not text.rstrip().endswith(closing):
+    if not opening or not text.rstrip().endswith(closing) or text.count(f"<{opening[1]}") > 1:
         return seen
     return seen.took(f"<{opening[1]}>", _bare(text.rstrip()[opening.end() : -len(closing)]))
+
+
+def _without_object(seen: Unwrapped) -> Unwrapped:
+    """A JSON object of which one field is the article and the others say something about it."""
+    found = article_in(_bare(seen.text))
+    if not found:
+        return seen
+    body, title = found
+    return replace(seen.took("a JSON object", _bare(body)), front_title=seen.front_title or title)
 
 
 def _without_greeting(seen: Unwrapped) -> Unwrapped:
@@ -108,7 +120,7 @@ def _without_greeting(seen: Unwrapped) -> Unwrapped:
     rest = _bare(text[end:])
     rule = _RULE.match(rest)
     body = rest[rule.end() :] if rule and not without_front_matter(rest).removed else rest
-    if _START.match(body) or without_front_matter(body).removed:
+    if _START.match(body) or without_front_matter(body).removed or without_margin(body)[1]:
         return seen.took("an introduction", body)
     return seen.doubted("It begins as an answer to a request, not as an article.")
 
@@ -236,6 +248,6 @@ def _without_offer(seen: Unwrapped) -> Unwrapped:
 
 
 _LAYERS: Final = (
-    _without_thought, _without_margin, _without_element, _without_greeting, _without_fenced_front, _without_fence,
-    _without_front,
+    _without_thought, _without_margin, _without_element, _without_greeting, _without_object, _without_fenced_front,
+    _without_fence, _without_front,
 )  # fmt: skip

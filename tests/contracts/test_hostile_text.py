@@ -16,7 +16,7 @@ import pytest
 
 from contenthubd.adapters.creator import directory, frame, listing, output, redis_probe, result, usage, verdict
 from contenthubd.adapters.creator.command import Finished
-from contenthubd.domain import attempt, foreign, forms, placeholders
+from contenthubd.domain import attempt, foreign, forms, placeholders, refusals
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = "7d1f0f0a-3a57-4b7e-9d3c-52f4a3b7c901"
@@ -79,6 +79,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "contenthubd.domain.foreign:json_value": foreign.json_value,
     "contenthubd.domain.forms:without_margin": lambda text: forms.without_margin(bounded(text)),
     "contenthubd.domain.forms:doubt_of": lambda text: forms.doubt_of(bounded(text)),
+    "contenthubd.domain.refusals:refuses": lambda text: refusals.refuses(bounded(text)),
     "contenthubd.domain.placeholders:placed": lambda text: placeholders.placed(bounded(text), {}),
     "contenthubd.domain.placeholders:named": lambda text: placeholders.named(bounded(text)),
     "contenthubd.domain.placeholders:without_places": lambda text: placeholders.without_places(bounded(text)),
@@ -144,6 +145,8 @@ TEXTS: dict[str, Callable[[int], bytes]] = {
     "code beside images": hostile("<code>`image-placeholder-2"),
     "quoted lines": hostile("> a\n"),
     "apologies": hostile("sorry ", "I'm "),
+    "apologies in Chinese": hostile("抱歉，无法", "很"),
+    "written breaks": hostile("\\n\\n`", "a\n"),
     "options": hostile("--a-", "required option '"),
     "deep lists": hostile("["),
     "deep lists that end": lambda size: b"[" * (size // 2) + b"]" * (size // 2),

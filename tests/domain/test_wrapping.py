@@ -1,5 +1,7 @@
 """What stands around an article is taken off where that is certain, and told where it is not."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,19 @@ from contenthubd.domain.wrapping import unwrap
 WORDS = "Words that make a paragraph of some length, again and again.\n\n"
 ARTICLE = "# Real title\n\n" + WORDS * 3
 CODE = "```python\nprint(1)\n```\n\n"
+
+CLOSINGS = """
+Let me know if you need anything else.
+Let me know if you have any questions!
+I hope this article meets your needs!
+Feel free to ask if you want changes.
+Word count: 1,512
+**字数：1200字**
+（全文约800字）
+希望这篇文章对您有帮助
+希望本文符合您的要求。
+如果您需要进一步修改，请告诉我！
+""".strip().split("\n")
 
 WRAPPED = {
     "fence": f"```markdown\n{ARTICLE}```\n",
@@ -48,6 +63,18 @@ WRAPPED = {
     "toml in a fence": f'```toml\ntitle = "x"\n```\n\n{ARTICLE}',
     "yaml after a blank line": f"---\n\ntitle: x\n\ntags: [a]\n---\n{ARTICLE}",
     "toml after a blank line": f'+++\n\ntitle = "x"\n+++\n{ARTICLE}',
+    "labelled": f"Final article:\n\n{ARTICLE}",
+    "labelled in Chinese": f"**正文：**\n\n{ARTICLE}",
+    "division": f"<div>\n\n{ARTICLE}</div>\n",
+    "division with a class": f'<div class="post">\n{ARTICLE}</div>',
+    "introduced and quoted": "Here is the article:\n\n" + "".join(f"> {one}\n" for one in ARTICLE.strip().split("\n")),
+    "introduced and indented": "以下是文章：\n\n" + "".join(f"    {one}\n" for one in ARTICLE.strip().split("\n")),
+    "in JSON": json.dumps({"title": "x", "content": ARTICLE}),
+    "in Chinese JSON": json.dumps({"标题": "x", "正文": ARTICLE, "标签": ["a"]}, ensure_ascii=False, indent=2),
+    "in JSON with raw line breaks": '{"article": "' + ARTICLE + '"}',
+    "in fenced JSON": "```json\n" + json.dumps({"body": ARTICLE}) + "\n```",
+    "in introduced JSON": "Sure, here is the article:\n\n" + json.dumps({"markdown": ARTICLE}),
+    **{f"closed by {closing}": f"{ARTICLE}{closing}" for closing in CLOSINGS},
     "element": f"<article>\n{ARTICLE}</article>\n",
 }
 
@@ -81,7 +108,10 @@ DOUBTFUL = {
     "in Chinese without heading": f"好的，以下是为您撰写的文章：\n\n{WORDS}",
     "unknown fields": f"---\nNote: hello\n---\n\n{WORDS}",
     "fields without end": f"---\ntitle: x\ntags: y\n\n{ARTICLE}",
-    "all JSON": '{"title": "x", "content": "# Title"}',
+    "JSON with two articles": '{"content": "# Title", "body": "# Other"}',
+    "JSON with other fields": '{"content": "# Title", "score": 3}',
+    "JSON without an article": '{"title": "x", "tags": []}',
+    "fenced JSON that is broken": '```json\n{"content": "# Ti\n```',
     "broken JSON": '{"title": "x", "content": "# Ti',
     "deep JSON": '{"a":' * 5_000,
     "reasoning without end": f"<think>\n{ARTICLE}",
@@ -111,6 +141,10 @@ PLAIN = {
     "brace": f"{{braces}} stand first.\n\n{WORDS}",
     "here": f"Bread: here is why.\n\n{ARTICLE}",
     "list": f"以下是十种面包：\n\n- 一\n- 二\n\n{WORDS}",
+    "written breaks in code": f'{ARTICLE}Print `a\\n\\nb`:\n\n```c\nputs("a\\n\\nb\\n\\n");\n```\n\nThat was it.\n',
+    "formulas": f"{ARTICLE}The sign $\\nabla$ and $\\nu$ and C:\\new\\notes.\n",
+    "two divisions": f"<div>\na\n</div>\n\n{ARTICLE}<div>\nb\n</div>",
+    "label in a sentence": f"Final article: the last one of this series.\n\n{ARTICLE}",
     "inline backticks": f"```code``` in a line\n\n{WORDS}",
 }
 
@@ -154,6 +188,35 @@ As a language model I cannot browse the web.
 我不能提供此类内容。
 作为一个人工智能语言模型，我没有个人观点。
 作为AI，我无法访问互联网。
+I'm sorry, I can't help with that.
+I’m sorry, but I cannot write this article.
+很抱歉，我无法完成这个请求。
+As an AI language model, I cannot produce this.
+抱歉，我不能撰写该内容。
+Unfortunately, I am unable to write about this topic.
+I cannot fulfill this request.
+对不起，作为一个人工智能助手，我无法提供该内容。
+I won't be able to help with that request.
+作为AI语言模型，我不能写这篇文章。
+I apologize, but I can't assist with that.
+Sorry, I can't comply with this request.
+非常抱歉，根据相关规定，该话题我无法为您创作。
+无法回答该问题，我们换个话题吧。
+你好，这个问题我暂时无法回答，让我们换个话题再聊聊吧。
+I cannot write an article about that topic.
+I can’t assist with creating content that promotes violence.
+I must decline to write this article.
+很抱歉，我無法撰寫這篇文章。
+抱歉，我無法協助處理這個請求。
+申し訳ございませんが、そのリクエストにはお応えできません。
+申し訳ありませんが、この記事を書くことはできません。
+Es tut mir leid, aber ich kann diesen Artikel nicht schreiben.
+Tut mir leid, dabei kann ich nicht helfen.
+Je suis désolé, mais je ne peux pas vous aider avec cette demande.
+Désolé, je ne peux pas rédiger cet article.
+Lo siento, no puedo ayudar con eso.
+Lo siento, pero no puedo escribir este artículo.
+죄송합니다. 해당 요청을 도와드릴 수 없습니다.
 """.strip().split("\n")
 ORDINARY = """
 Sorry is the hardest word, and that is why we practise it.
@@ -196,11 +259,81 @@ Use \\n to break a line in C.
 - Lists can begin an article.
 **Bold** beginnings catch the eye.
 `git rebase` is not as scary as it looks.
+I'm afraid you can't skip breakfast forever.
+Sorry, you can't buy happiness, but you can buy tea.
+Unfortunately, as a beginner I can't tell the two apart.
+As an AI engineer, I write tests first.
+As an AI engineer, I can't sleep before a release.
+As an AI researcher I don't trust benchmarks.
+As an AI assistant, Siri was the first that many people met.
+As a language teacher, I cannot stress this enough.
+Sorry seems to be the word nobody can’t say.
+I can't write a letter without tea.
+I can't write a post without three cups of coffee.
+I can't help but smile when the first snow falls.
+I can't help it: I love trains.
+I'm sorry, but I can't help laughing at this old film.
+Sorry, I can't wait to show you this recipe.
+I cannot provide for a family on kindness, my father used to say.
+I cannot complete a marathon, but I can walk one.
+I won't write off paper notebooks yet.
+We cannot help every stray cat, but we can start with one.
+I am unable to resist a second-hand bookshop.
+Unfortunately, I cannot cook.
+My apologies to every gardener who hates mint.
+I apologize to my knees before each run.
+Certainly, tea is older than coffee.
+Sure footing matters on wet rock.
+Absolutely nothing prepares you for the first night shift.
+Regrettably, the museum cannot show all its treasures.
+No one can help you with this knot but yourself.
+[[wiki links]] begin here
+["quoted" names] begin here
+[link](https://example.com) and more
+[^1] stands for a footnote.
+[ ] Buy flour
+[1] The first source is the best.
+{{< figure >}} is a shortcode.
+As requested by many readers, we look at knives again.
+Final call: the last steam train leaves on Sunday.
+Article 5 of the treaty is short.
+Tut mir leid, ich kann nicht tanzen.
+Leider kann ich kein Klavier spielen.
+Lo siento, no puedo dejar de bailar.
+Désolé, je ne peux pas danser ce soir, dit-il.
+很抱歉，今天的列车无法按时到达——这句话我们听过太多次。
+遗憾的是，我们无法改变过去。
+遗憾的是，科学家至今无法回答这个问题。
+对不起，我不能再等你了。
+对不起，我爱你。
+作为人工智能研究者，她每天写代码。
+作为AI时代的父母，我们该怎么办？
+作为人工智能的重要分支，机器学习发展很快。
+我们不能帮孩子写作业。
+我们无法为孩子挡住所有风雨。
+我无法完成马拉松，但我走完了它。
+我无法回答这个问题，直到遇见他。
+我不能写一首没有你的歌。
+抱歉，咖啡并不能解渴。
+不好意思，这杯茶我请。
+好的，我们开始吧——教练每天都这样说。
+当然可以！孩子的回答总是这么干脆。
+没有人无法被替代，这句话对吗？
+正文之前，先讲一个故事。
+根据世界卫生组织的数据，睡眠不足很普遍。
+以下是我家的早餐：粥、鸡蛋、咸菜。
+申し訳ないが、この店には勝てない。
+無法忘記的一天，從一杯奶茶開始。
+希望是一种力量。
+作为语言老师，我不能不谈发音。
+您好，秋天！
 """.strip().split("\n")
 
 
 @pytest.mark.parametrize("opening", REFUSALS)
-@pytest.mark.parametrize("around", ["{}", "{}\n\n" + WORDS, "# {}\n\n" + WORDS, "**{}**", "> {}"])
+@pytest.mark.parametrize(
+    "around", ["{}", "{}\n\n" + WORDS, "# {}\n\n" + WORDS, "**{}**", "> {}", "# Sorry\n\n{}", "**抱歉**\n\n{}"]
+)
 def test_a_refusal_waits_for_a_person(opening: str, around: str) -> None:
     assert any("refusal" in doubt or "answer to a request" in doubt for doubt in unwrap(around.format(opening)).doubts)
 
@@ -221,6 +354,8 @@ def test_an_ordinary_beginning_is_left_alone(opening: str, around: str) -> None:
         ('["# Title", "text"]', "JSON array"),
         ('[\n  {"title": "x"}\n]', "JSON array"),
         ("# Title\\n\\nText\\n\\nMore", "line breaks"),
+        ("# Title\n\nText\\n\\nMore\\n\\n## Part\\n\\nEnd\n", "line breaks"),
+        ("# Title\n\nOne\\n- two\\n- three", "line breaks"),
     ],
 )
 def test_another_form_waits_for_a_person(article: str, doubt: str) -> None:
