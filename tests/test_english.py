@@ -13,6 +13,8 @@ SOURCES = sorted(
     for path in (ROOT / "contenthubd").rglob("*.py")
     if "simulator" not in path.parts  # plays another program, with that program's words
 )
+PATTERNS = {"refusals.py", "remarks.py"}
+"""They hold what language models say, to find it; nobody is told it."""
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -108,7 +110,7 @@ def test_standard_words_are_used(path: Path) -> None:
     assert phrases(path.read_text(encoding="utf-8"), PHRASES) == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name not in PATTERNS], ids=name)
 def test_messages_state_facts(path: Path) -> None:
     spoken = [(line, text) for line, text in messages(path) if re.search(r"[A-Za-z]+ [a-z]+", text)]
     assert [(line, phrases(text, ADDRESSES)) for line, text in spoken if phrases(text, ADDRESSES)] == []

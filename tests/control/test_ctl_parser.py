@@ -252,7 +252,7 @@ def test_every_option_that_takes_a_duration_is_known_as_one() -> None:
         ("90s", ""), ("10m", ""), ("2h", ""), ("1d", ""), ("0.5h", ""),
         ("24", "'24' has no unit; write 24h, 24m, 24s or 24d"), ("5 min", "'5 min' is not a duration; write 5m"),
         ("1h30m", "'1h30m' is not a duration; write 90m"), ("1w", "write 7d"), ("soon", "write 90s, 15m, 24h or 7d"),
-        ("", "write 90s, 15m, 24h or 7d"), ("0s", "must be longer than zero"), ("\u0663m", "is not a duration"),
+        ("", "is empty"), ("0s", "must be longer than zero"), ("\u0663m", "is not a duration"),
         ("36501d", "is longer than the maximum, 36500d"), ("nan", "is not a duration"), ("1e3", "is not a duration"),
     ],
 )  # fmt: skip
