@@ -16,6 +16,7 @@ from tests.postgres_server import TestServer
 from tests.running import RunningDaemon, short_directory
 
 TEMPLATE = "contenthub_template"
+LONGEST = ("test_promise_14_floods.py", "real", "acceptance", "contracts")
 StartDaemon = Callable[..., Awaitable[RunningDaemon]]
 MakeDatabase = Callable[[str | None], Awaitable[Database]]
 
@@ -26,6 +27,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if prepared_cluster.VARIABLE not in os.environ:
         folder = os.environ[prepared_cluster.VARIABLE] = str(short_directory())
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Longest first, for those who run tests side by side: thousands of short ones fill the gaps at the end."""
+
+    def folder(item: pytest.Item) -> int:
+        parts = item.path.parts
+        return next((place for place, name in enumerate(LONGEST) if name in parts), len(LONGEST))
+
+    items.sort(key=folder)
 
 
 async def _migrated(url: str) -> None:
