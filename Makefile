@@ -16,8 +16,8 @@ DEV_STAMP := $(VENV)/.ready-to-test
 PINS := pyproject.toml constraints.txt
 # PIP_CONSTRAINT, unlike -c, also pins what pip fetches to build this project.
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
-# worksteal: a few tests take as long as all others together; whoever is done takes over half of what is left.
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+# A few tests at a time: a few of them take as long as all others together, and tests/conftest.py puts these first.
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist load --maxschedchunk 4
 MEASURE := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 .PHONY: help
