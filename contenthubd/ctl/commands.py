@@ -89,7 +89,8 @@ def _chosen(parser: Parser, things: str, which: str) -> None:
     """Some things by their ids, or all of a batch that a verb fits."""
     parser.add_argument("ids", metavar="ID", nargs="*", help=f"the {things}' ids")
     parser.add_argument("--batch", metavar="ID", help=f"all {things} of a batch {which}; `last` is the newest")
-    parser.add_argument("--dry-run", action="store_true", help="show which ones, change nothing; errors and exit codes are those of the command without it")
+    parser.add_argument("--dry-run", action="store_true", help="show which ones, change nothing; errors and exit codes "
+                        "are those of the command without it")  # fmt: skip
 
 
 def _generate(verbs: Group, name: str) -> None:
