@@ -24,6 +24,10 @@ _NOT_FIRST = frozenset(
 )
 _COMMAND = re.compile(r"`?(?:contenthubctl|systemctl|sudo)(?: (?!&&)[^\s;]+)+")
 _TEXTS = frozenset({"TOPIC", "TITLE", "WHY", "RESULT", "LOCATION", "VALUE", "ORIGIN"})
+_TOPICS = frozenset({"TOPIC", "TITLE"})
+"""Texts that are known already: they make room for those that are news."""
+_EXACT = ("CRON", "NEXT", "AT", "DUE", "CREATED", "FINISHED")
+"""A time or a cron expression of which a part is missing says something else: the column goes before it is cut."""
 _FIRST_TO_GO = ("BATCH", "MODE", "PRIORITY", "TRIES", "RUNS", "ORIGIN", "LOCATION", "CHARS")
 
 
@@ -64,6 +68,24 @@ def cut(text: str, room: int) -> str:
             break
         kept.append(cluster)
     return "".join(kept) + ELLIPSIS if room > 0 else ""
+
+
+def cut_front(text: str, room: int) -> str:
+    """At most ``room`` columns of the end, which is what differs between paths."""
+    if width(text) <= room:
+        return text
+    kept, used = [], 1
+    for cluster in reversed(list(clusters(text))):
+        used += _cluster_width(cluster)
+        if used > room:
+            break
+        kept.append(cluster)
+    return ELLIPSIS + "".join(reversed(kept)) if room > 0 else ""
+
+
+def fitted(text: str, room: int) -> str:
+    """A cell: of a path or an address the end, of everything else the beginning."""
+    return cut_front(text, room) if _whole(text) and " " not in text else cut(text, room)
 
 
 def wrap(text: str, room: int | None) -> list[str]:
@@ -118,7 +140,7 @@ def _single_words(text: str) -> Iterable[tuple[str, str]]:
         gap = " " if number else ""
         if not word:
             continue
-        if word.isascii():
+        if word.isascii() or _whole(word):
             yield gap, word
             continue
         for part in _breakable(word):
@@ -157,16 +179,19 @@ def table(
 ) -> tuple[list[int], list[int]]:
     """Which columns are shown (their numbers) and how wide each is, so that a line fits into ``room`` (None: no limit).
 
-    Texts shrink first, the widest first, down to a third of the room; then everything that is wider than its heading
-    by much; then columns go, the least telling first. The first one stays.
+    Topics shrink first, then all texts, the widest first, down to a third of the room; then everything that is wider
+    than its heading by much; then columns go, the least telling first. The first one stays.
     """
     heads = [width(name) if headed else 0 for name in columns]
     widths = [max([heads[i], *(width(row[i]) for row in rows)]) for i in range(len(columns))]
     shown = list(range(len(columns)))
     if room is None:
         return shown, widths
-    _shrink(widths, [i for i in shown if columns[i] in _TEXTS], [max(16, head) for head in heads], room)
-    _shrink(widths, shown[1:], [max(10, head) for head in heads], room)
+    texts = [max(16, head) for head in heads]
+    _shrink(widths, [i for i in shown if columns[i] in _TOPICS], texts, room)
+    _shrink(widths, [i for i in shown if columns[i] in _TEXTS], texts, room)
+    inexact = [i for i in shown[1:] if columns[i].partition(" ")[0] not in _EXACT]
+    _shrink(widths, inexact, [max(10, head) for head in heads], room)
     while len(shown) > 1 and _total(widths, shown) > room:
         shown.remove(_next_to_go(columns, shown))
     widths[0] = min(widths[0], room)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from contenthubd import streams
-from contenthubd.ctl.layout import GAP, NARROWEST_TEXT, cut, hang, table, width
+from contenthubd.ctl.layout import GAP, NARROWEST_TEXT, cut, fitted, hang, table, width
 from contenthubd.ctl.times import column
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
@@ -136,7 +136,7 @@ def short(identifier: str | None) -> str:
 
 
 def _padded(cell: str, room: int, output: Output, code: str | None) -> str:
-    shown = cut(cell, room)
+    shown = fitted(cell, room)
     return output.painted(shown, code or _COLORS.get(cell)) + " " * (room - width(shown))
 
 

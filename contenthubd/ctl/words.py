@@ -93,10 +93,11 @@ def unpublished(task: dict[str, Any]) -> str:
 
 def why(task: dict[str, Any]) -> str:
     """Why a task is where it is, in one cell: the error, or what it waits for."""
+    error = task["error"] or task["error_kind"] or ""
     if task["state"] in ENDED_BADLY:
-        return reason(task)
+        return str(error)
     if task["state"] == "retrying":
-        return "; ".join(part for part in (reason(task), waiting(task["waiting_for"])) if part)
+        return "; ".join(part for part in (error, waiting(task["waiting_for"])) if part)
     if task["state"] == "pending":
         return waiting(task["waiting_for"])
     one = stuck(task)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contenthubd.ctl import output
-from contenthubd.ctl.layout import clusters, cut, width, wrap
+from contenthubd.ctl.layout import clusters, cut, fitted, table, width, wrap
 from contenthubd.ctl.output import Output, printable
 from contenthubd.ctl.times import When, column, duration, instant, seconds_of
 
@@ -180,6 +180,40 @@ def test_a_path_and_a_command_stay_whole_in_a_sentence() -> None:
     assert wrap("see /" + "x" * 60, 40) == ["see", "/" + "x" * 60]
     assert wrap("京都的秋天，很美。" * 2, 18) == ["京都的秋天，很美。", "京都的秋天，很美。"]
     assert wrap("京都的秋天，很美。", 10) == ["京都的秋", "天，很美。"], "no line begins with a comma"
+
+
+@pytest.mark.parametrize("room", range(12, 60))
+@pytest.mark.parametrize(
+    "path", ["/srv/articles/春季养生-十月/" + "秋" * 40 + ".md", "~/文章/春", "https://例子/京都的秋天"]
+)
+def test_a_path_in_any_script_stays_whole(path: str, room: int) -> None:
+    assert sum(path in line for line in wrap(f"published {path} 京都的秋天，很美", room)) == 1
+
+
+@pytest.mark.parametrize("room", range(40, 120, 4))
+def test_times_and_cron_expressions_are_whole_or_absent(room: int) -> None:
+    rows = [("daily", "studio", "30 7 * * MON-FRI", "Europe/Berlin", "2026-11-30 06:30", "News of the day " * 3)]
+    columns = ("NAME", "ACCOUNT", "CRON", "TIME ZONE", "NEXT (+08:00)", "TOPIC")
+    shown, widths = table(columns, rows, room, headed=True)
+    for number in {2, 4} & set(shown):
+        assert widths[number] >= len(rows[0][number])
+    assert {2, 4} <= set(shown) or room < 72
+
+
+def test_a_topic_makes_room_for_the_reason() -> None:
+    rows = [("5f3a9c21", "failed", "A topic that is known to whoever reads this list", "The key is not valid. " * 2)]
+    _, widths = table(("ID", "STATE", "TOPIC", "WHY"), rows, 80, headed=True)
+    assert widths[2] == 16
+    assert widths[3] >= 40
+
+
+@pytest.mark.parametrize("room", range(4, 30))
+@pytest.mark.parametrize("path", ["/var/lib/contenthubd/published/2026/tea-7.md", "/发布/2026/春季养生-十.md"])
+def test_of_a_path_in_a_cell_the_end_is_shown(path: str, room: int) -> None:
+    shown = fitted(path, room)
+    assert width(shown) <= room
+    assert shown == path or (shown[0] == "…" and path.endswith(shown[1:]))
+    assert fitted("京都的秋天很美", 8).endswith("…")
 
 
 def printed(room: int, show: Callable[[Output], None], headers: bool = True) -> list[str]:
