@@ -62,6 +62,7 @@ LIVE_KEYS: Final = frozenset(
         "review.auto_approve",
         "publish.auto_add_to_pool",
         "creator.poison_limit",
+        "daemon.stop_grace_seconds",
     }
 )
 """What SIGHUP changes in a running daemon; every other key is told as needing a restart."""
@@ -94,6 +95,7 @@ class Daemon:
 
     def __init__(self, loaded: Loaded, clock: Clock, read_again: Callable[[], Loaded]) -> None:
         self._loaded = loaded
+        self._started_with = loaded
         self._clock = clock
         self._read_again = read_again
         self._loops: dict[Stage, Loop] = {}
@@ -350,7 +352,20 @@ class Daemon:
         )
 
     def _config(self) -> list[wire.ConfigEntry]:
-        return [
-            wire.ConfigEntry(key=str(entry["key"]), value=entry["value"], origin=str(entry.get("origin", "default")))
-            for entry in describe(self._loaded, show_origin=True)
-        ]
+        """What is in force: of keys that need a restart the value of the start, beside what was read since."""
+        told = []
+        for began, read in zip(
+            describe(self._started_with, show_origin=True), describe(self._loaded, show_origin=True), strict=True
+        ):
+            entry = read if read["key"] in LIVE_KEYS else began
+            waits = entry["value"] != read["value"]
+            told.append(
+                wire.ConfigEntry(
+                    key=str(entry["key"]),
+                    value=entry["value"],
+                    origin=str(entry["origin"]),
+                    needs_restart=waits,
+                    after_restart=read["value"] if waits else None,
+                )
+            )
+        return told

@@ -1,10 +1,12 @@
 """The files that describe the configuration name every key, alias, limit and default."""
 
+import re
 import tomllib
 
 from contenthubd.config.keys import ALIASES, KEYS, SECTIONS, schema
 from contenthubd.config.loader import load
 from contenthubd.config.values import plain
+from contenthubd.daemon import LIVE_KEYS
 from tests.config_case import HOME, ROOT
 
 
@@ -42,3 +44,9 @@ def test_the_docs_name_every_key_default_and_alias() -> None:
     assert {(row[0], row[1]) for row in rows if row[0].strip("`") in ALIASES} == {
         (f"`{alias}`", f"`{path}`") for alias, path in ALIASES.items()
     }
+
+
+def test_the_document_names_the_keys_that_a_reload_changes() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    told = text.partition("A reload changes these keys in the running daemon: ")[2].partition(". Every other key")[0]
+    assert set(re.findall(r"`([a-z_.]+)`", told)) == LIVE_KEYS

@@ -369,6 +369,9 @@ class ConfigEntry(Telling):
     key: str
     value: Any
     origin: str = "default"
+    needs_restart: bool = False
+    after_restart: Any = None
+    """What a reload read, where it comes into force only at the next start."""
 
 
 class ConfigList(Telling):

@@ -55,13 +55,21 @@ def config_show(args: Namespace, client: Client, output: Output) -> int:
     told = client.get("/v1/config")
     columns = ("KEY", "VALUE", "ORIGIN") if args.origin else ("KEY", "VALUE")
     output.many(told, told["config"], columns, lambda entry: _config_row(entry)[: len(columns)], "key")
+    if waiting := [entry for entry in told["config"] if entry["needs_restart"]]:
+        output.say("Changed in the configuration, in force after a restart (systemctl restart contenthubd):")
+        for entry in waiting:
+            output.say(f"  {entry['key']} = {_json(entry['after_restart'])}")
     return OK
 
 
 def _config_row(entry: dict[str, Any]) -> tuple[str, ...]:
+    return entry["key"], _json(entry["value"]), entry["origin"]
+
+
+def _json(value: Any) -> str:
     import json  # already there: the client uses it
 
-    return entry["key"], json.dumps(entry["value"], ensure_ascii=False), entry["origin"]
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _ready(client: Client, patience: float) -> dict[str, Any]:

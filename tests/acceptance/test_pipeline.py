@@ -126,7 +126,9 @@ async def test_a_second_daemon_on_the_same_state_directory_is_refused(start_daem
 async def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_on_error(start_daemon: StartDaemon) -> None:
     daemon = await start_daemon()
     await daemon.account()
+    slots = (await daemon.get("/health"))["pipeline"]["slots_total"]
     daemon.settings["review"] = {"auto_approve": False}
+    daemon.settings["tasks"] = {**daemon.settings.get("tasks", {}), "max_concurrent": slots + 2}
     daemon.write_config()
     assert daemon.process is not None
     daemon.process.send_signal(signal.SIGHUP)
@@ -134,6 +136,12 @@ async def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_on_err
     await daemon.submit("for review", batch=False)
     task = (await daemon.tasks())[0]
     assert task["auto_approve"] is False
+    shown = {entry["key"]: entry for entry in (await daemon.get("/config"))["config"]}
+    assert shown["review.auto_approve"]["value"] is False
+    later = shown["tasks.max_concurrent"]
+    assert (later["value"], later["needs_restart"], later["after_restart"]) == (slots, True, slots + 2)
+    assert (await daemon.get("/health"))["pipeline"]["slots_total"] == slots
+    assert [key for key, entry in shown.items() if entry["needs_restart"]] == ["tasks.max_concurrent"]
 
     daemon.settings["review"] = {"auto_aprove": True}
     daemon.write_config()

@@ -164,7 +164,10 @@ class MemoryApplication:
         return wire.Version(version=__version__, python=platform.python_version(), pid=os.getpid())
 
     async def config(self) -> list[wire.ConfigEntry]:
-        return [wire.ConfigEntry(key="tasks.mode", value="async", origin="environment ASYNC_ENABLED")]
+        return [
+            wire.ConfigEntry(key="tasks.mode", value="async", origin="environment ASYNC_ENABLED"),
+            wire.ConfigEntry(key="tasks.max_concurrent", value=3, needs_restart=True, after_restart=7),
+        ]
 
     async def queue(self) -> QueueStatus:
         return QueueStatus(kind="memory", since=NOW, why="Redis is away.", degraded=True, waiting=3)

@@ -213,7 +213,9 @@ async def test_the_daemon_itself(door: Door) -> None:
     assert degraded.code == DEGRADED
     assert "- queue: It is away.\n" in degraded.out
     assert "  fix: Start it.\n" in degraded.out
-    assert 'tasks.mode  "async"  environment ASYNC_ENABLED' in (await door.ctl("config", "show", "--origin")).out
+    origins = (await door.ctl("config", "show", "--origin")).out
+    assert ["tasks.mode", '"async"', "environment", "ASYNC_ENABLED"] in [line.split() for line in origins.splitlines()]
+    assert "tasks.max_concurrent = 7" in (await door.ctl("config", "show")).err
     assert json.loads((await door.ctl("task", "stats", "--json")).out)["slots_total"] == 5
     assert "0 of 5 in use" in (await door.ctl("task", "stats")).out
     assert json.loads((await door.ctl("version", "--json")).out)["daemon"]["pid"] == os.getpid()
