@@ -196,7 +196,7 @@ class Daemon:
 
     async def _drain(self, parts: Assembly) -> None:
         """Soft, then hard: nothing new is claimed, what runs may finish, then our children are killed uncharged."""
-        self._draining = True
+        self._draining = parts.poll.draining = True
         grace = timedelta(seconds=self._loaded.config.daemon.stop_grace_seconds)
         with anyio.move_on_after(grace.total_seconds()) as soft:
             async with anyio.create_task_group() as group:

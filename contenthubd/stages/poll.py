@@ -110,6 +110,8 @@ class Poll:
         self._sick: Sick | None = None
         self.calls = 0
         self.crowd: Crowd | None = None
+        self.draining = False
+        """Our own stop ends the creator's worker, at any moment from now on."""
         self.stopping = False
         """Set when the worker was ended on purpose: what it left behind is nobody's failure, and is looked for now."""
 
@@ -305,7 +307,7 @@ class Poll:
         return Failed(ErrorKind.GENERATION_FAILED, row.error or "The creator gave no reason.")
 
     def _left_behind(self) -> Failed:
-        if self.stopping:
+        if self.draining:
             return Failed(ErrorKind.STOPPED, "contenthubd was stopped while the creator's worker had this task.")
         return Failed(ErrorKind.WORKER_GONE, "The creator's worker ended while it worked on this task.")
 

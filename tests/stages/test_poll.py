@@ -191,7 +191,7 @@ async def test_a_worker_that_we_stopped_ourselves_costs_nothing(house: House) ->
     task, creator_task_id = await house.accepted()
     house.creator.workers["w1"] = False
     house.creator.move(creator_task_id, state=RowState.RUNNING, worker_id="w1")
-    house.poll.stopping = True
+    house.poll.draining = True
     await house.look()
     now = await house.now(task)
     assert (now.state, now.error_kind, now.retry_count, now.deaths) == (TaskState.RETRYING, "stopped", 0, 0)
