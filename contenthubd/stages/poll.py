@@ -72,6 +72,11 @@ class Crowd:
 class Poll:
     """Watches the attempts that the creator's worker has. ``held`` says whether the instance is surely ours."""
 
+    draining = False
+    """Our own stop ends the creator's worker, at any moment from now on: what it leaves behind is nobody's failure."""
+    stopping = False
+    """The worker was ended on purpose: what it left behind is looked for now."""
+
     def __init__(
         self,
         tasks: TaskStore,
@@ -110,10 +115,6 @@ class Poll:
         self._sick: Sick | None = None
         self.calls = 0
         self.crowd: Crowd | None = None
-        self.draining = False
-        """Our own stop ends the creator's worker, at any moment from now on."""
-        self.stopping = False
-        """Set when the worker was ended on purpose: what it left behind is nobody's failure, and is looked for now."""
 
     async def tick(self) -> timedelta:
         """One look, if one is due; the time until the next look or deadline.
