@@ -24,6 +24,11 @@ from contenthubd.runtime.steps import ClockSteps, Step
 from contenthubd.stages.poll import Crowd
 
 PATIENCE_SECONDS: Final = 1.0
+_STOPPING: Final = wire.HealthFault(
+    part="daemon",
+    what="contenthubd is stopping: no task is started, and running ones may finish for [daemon] stop_grace_seconds.",
+    hint="Waiting tasks start again with the daemon: systemctl start contenthubd",
+)
 _PING: Final = text("SELECT 1")
 
 
@@ -55,8 +60,12 @@ class Health:
         database = next((fault for fault in conditions if isinstance(fault, DatabaseUnavailable)), None)
         queue = await self.queue()
         kind = "embedded" if self._embedded else "server"
+        faults, creator = list(self._faults(database, queue)), self._parts.base.creator.health()
+        stopping = self._parts.base.draining()
+        if stopping:  # the worker is stopped on purpose: that it does not run is no sickness of the creator
+            faults, creator = [_STOPPING, *(one for one in faults if one.part != "creator")], {**creator, "sick": None}
         return wire.Health(
-            status="degraded" if (faults := list(self._faults(database, queue))) else "ok",
+            status="stopping" if stopping else "degraded" if faults else "ok",
             version=__version__,
             uptime_seconds=round((self._clock.uptime() - self._began).total_seconds(), 1),
             database={
@@ -66,7 +75,7 @@ class Health:
                 "pid": self._embedded.pid if self._embedded else None,
             },
             queue=msgspec.structs.asdict(queue),
-            creator=shown(self._parts.base.creator.health()),
+            creator=shown(creator),
             pipeline={
                 "slots_used": self._parts.base.slots.used,
                 "slots_total": self._parts.base.slots.total,

@@ -344,7 +344,7 @@ class HealthFault(Telling):
 class Health(Telling):
     """How the daemon and what it needs are doing."""
 
-    status: Literal["ok", "degraded", "starting"]
+    status: Literal["ok", "degraded", "starting", "stopping"]
     version: str
     uptime_seconds: float
     database: dict[str, Any] = field(default_factory=dict)

@@ -82,11 +82,11 @@ def _ready(client: Client, patience: float) -> dict[str, Any]:
             if time.monotonic() >= until:
                 raise
         else:
-            if told["status"] != "starting":
+            if told["status"] not in ("starting", "stopping"):
                 return told
             if time.monotonic() >= until:
                 raise Failure(
-                    f"The daemon is still starting after {patience:.0f} seconds.",
+                    f"The daemon is still {told['status']} after {patience:.0f} seconds.",
                     fix="Its log says what it waits for.",
                     exit_code=TIMED_OUT,
                 )  # fmt: skip

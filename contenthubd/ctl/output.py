@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 FORMATS = ("table", "wide", "json", "jsonl", "name")
 _COLORS = {
     "completed": "32", "published": "32", "approved": "32", "ok": "32", "running": "36", "submitted": "36",
-    "submitting": "36", "retrying": "33", "pending_review": "33", "starting": "33", "degraded": "33", "failed": "31",
-    "timeout": "31", "rejected": "31", "cancelled": "2",
+    "submitting": "36", "retrying": "33", "pending_review": "33", "starting": "33", "stopping": "33", "degraded": "33",
+    "failed": "31", "timeout": "31", "rejected": "31", "cancelled": "2",
 }  # fmt: skip
 
 
