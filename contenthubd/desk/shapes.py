@@ -17,6 +17,9 @@ from contenthubd.domain.task import IN_FLIGHT, Mode, Task
 from contenthubd.ports.views import Row
 
 
+_ENDS = {"failed": "has failed", "unknown": "has an unknown outcome", "cancelled": "was cancelled"}
+
+
 def shown(value: Any) -> Any:
     """Times as RFC 3339 in UTC, ids as text; the rest as it is."""
     match value:
@@ -78,14 +81,14 @@ def unpublished(view: wire.TaskView | wire.ContentView) -> Conflict | None:
     state, content_id = (
         (view.state, view.id) if isinstance(view, wire.ContentView) else (view.content_state, view.content_id)
     )
-    stuck = next((one for one in view.publications if one.state in ("failed", "unknown", "cancelled")), None)
+    stuck = next((one for one in view.publications if one.state in _ENDS), None)
     if state != ContentState.APPROVED.value or (view.publications and stuck is None):
         return None
     if stuck is None:
         step = advice.content_step(content_id, state, [])
         return Conflict("The article is approved already, but it is not in the publish pool.", fix=step)
     return Conflict(
-        f"The article is approved already; its publication to {stuck.target!r} is {stuck.state}.",
+        f"The article is approved already; its publication to {stuck.target!r} {_ENDS[stuck.state]}.",
         why=stuck.error or "",
         fix=stuck.next_step,
     )

@@ -1,11 +1,13 @@
 """Rows as the words of the wire: times are UTC, to the second, wherever they come from."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from contenthubd.desk.shapes import content_view
+from contenthubd.control import wire
+from contenthubd.desk.shapes import content_view, unpublished
 
 ID = UUID("01a20b85-3d0f-71e9-9a83-72a6dedae26d")
 EAST = timezone(timedelta(hours=8))
@@ -34,3 +36,17 @@ def test_publications_are_told_in_utc_whatever_zone_the_database_has(stored: str
     assert [publication.published_at for publication in view.publications] == [told]
     assert datetime.fromisoformat(view.created_at).astimezone(UTC).hour == 3
     assert one["published_at"] == stored
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("failed", "has failed."), ("unknown", "has an unknown outcome."), ("cancelled", "was cancelled.")],
+)
+def test_why_an_approved_article_is_not_out_is_told_in_whole_words(state: Any, said: str) -> None:
+    view = wire.ContentView(
+        id="c", task_id="t", account="a", state="approved", title="", topic="", chars=1, created_at="",
+        publications=[wire.PublicationView(id="p", target="directory", state=state)],
+    )  # fmt: skip
+    refusal = unpublished(view)
+    assert refusal is not None
+    assert refusal.what == f"The article is approved already; its publication to 'directory' {said}"
