@@ -16,7 +16,6 @@ from contenthubd.domain.request import Request, cleaned
 from contenthubd.domain.task import IN_FLIGHT, Mode, Task
 from contenthubd.ports.views import Row
 
-
 _ENDS = {"failed": "has failed", "unknown": "has an unknown outcome", "cancelled": "was cancelled"}
 
 
