@@ -121,7 +121,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def _warn_of_directory(loaded: Loaded) -> None:
     """It is no error of the file: the daemon may run as another user, or under other restrictions."""
-    from contenthubd.adapters.publishers.directory import unwritable  # imported late, as the daemon is
+    from contenthubd.adapters.publishers.faults import unwritable  # imported late, as the daemon is
 
     fault = unwritable(loaded.config.published_dir)
     if fault:

@@ -2,12 +2,16 @@
 
 import errno
 import os
+import pwd
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from contenthubd.adapters.publishers.directory import DirectoryPublisher, _failure, unwritable
+from contenthubd.adapters.publishers.directory import DirectoryPublisher
+from contenthubd.adapters.publishers.faults import failure as told
+from contenthubd.adapters.publishers.faults import unwritable
 from contenthubd.domain.errors import PublishFailed
 from tests.contracts.test_publishers import PUBLICATION, everything_below
 
@@ -81,10 +85,55 @@ def test_under_systemd_a_read_only_directory_names_the_units_setting(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INVOCATION_ID", "0")
-    fault = _failure(OSError(errno.EROFS, "Read-only file system"), root)
+    fault = told(OSError(errno.EROFS, "Read-only file system"), root)
     assert f"ReadWritePaths={root}" in fault.fix
     assert not fault.fix.startswith("If")
 
 
 def test_a_directory_that_can_be_made_is_no_warning(root: Path) -> None:
     assert unwritable(root / "deep") is None
+
+
+NUMBERS = sorted({
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EMLINK, errno.ESTALE, errno.EHOSTDOWN,
+    errno.ETIMEDOUT, errno.ENOTCONN, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV, errno.ENOENT,
+    errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENODEV,
+    errno.EREMOTEIO,
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: errno.errorcode[number])
+def test_every_error_has_its_reason_and_a_way_out(root: Path, number: int) -> None:
+    fault = told(OSError(number, os.strerror(number), str(root)), root)
+    assert os.strerror(number) in fault.why
+    assert fault.fix.endswith(".")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+@pytest.mark.parametrize("name", ["plain", "with blank", "100%"])
+def test_a_missing_permission_names_the_user_and_a_command(tmp_path: Path, number: int, name: str) -> None:
+    root = tmp_path / name
+    fault = told(OSError(number, os.strerror(number), str(root)), root)
+    assert f"setfacl -m u:{pwd.getpwuid(os.geteuid()).pw_name}:rwx" in fault.fix
+    assert "ReadWritePaths" not in fault.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("plain", "plain"), ("with blank", 'with blank"'), ("100%", "100%%"), ('a"b', 'a\\"b"')]
+)
+def test_a_denied_write_on_a_read_only_mount_is_the_units(
+    tmp_path: Path, name: str, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ProtectSystem=strict says either: that the file system is read-only, or that permission is denied."""
+    monkeypatch.setenv("INVOCATION_ID", "0")
+    read_only = SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(os, "statvfs", lambda _: read_only)
+    root = tmp_path / name
+    fault = told(OSError(errno.EACCES, "Permission denied", str(root)), root)
+    assert "systemctl edit contenthubd" in fault.fix
+    assert f"{written} into it" in fault.fix
+
+
+def test_an_image_that_cannot_be_read_is_named(root: Path) -> None:
+    fault = told(OSError(errno.EACCES, "Permission denied", "/elsewhere/image.png"), root)
+    assert "read /elsewhere/image.png" in fault.fix

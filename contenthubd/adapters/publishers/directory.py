@@ -14,7 +14,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ import structlog
 from anyio import to_thread
 
 from contenthubd import durable
+from contenthubd.adapters.publishers.faults import failure, unwritable
 from contenthubd.adapters.publishers.markdown_file import file_name, render, slug_of
 from contenthubd.domain.account import NAME
 from contenthubd.domain.errors import PublishFailed
@@ -34,22 +35,6 @@ INDEX: Final = "index.md"
 TEMPORARY: Final = ".tmp-"
 SHORT_ID_CHARS: Final = 12
 _TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
-_IN_THE_WAY: Final = "Another file has this name: move it, or set [publish] directory to another place."
-_NOT_OURS: Final = "Let the daemon's user write there, or set [publish] directory to another place."
-_FIXES: Final[Mapping[int, str]] = {
-    errno.ENOSPC: "Make room on that disk.",
-    errno.EDQUOT: "Raise the quota or remove files.",
-    errno.EACCES: _NOT_OURS,
-    errno.EPERM: _NOT_OURS,
-    errno.ESTALE: "Mount the network share again.",
-    errno.EIO: "Check that disk: the kernel log names the error (journalctl -k).",
-    errno.ELOOP: "Remove the loop of symbolic links, or set [publish] directory to another place.",
-    errno.ENAMETOOLONG: "Set [publish] directory to a shorter path.",
-    errno.EISDIR: _IN_THE_WAY,
-    errno.ENOTDIR: _IN_THE_WAY,
-    errno.EEXIST: _IN_THE_WAY,
-    errno.ENOTEMPTY: _IN_THE_WAY,
-}
 
 log = structlog.get_logger()
 
@@ -87,7 +72,7 @@ class DirectoryPublisher:
             earlier = _published(parent, publication) if publication.attempt > 1 else None
             folder = earlier or _write(parent, publication, self._modes)
         except OSError as error:
-            raise _failure(error, self._root) from error
+            raise failure(error, self._root) from error
         return Receipt(remote_id=folder.name, location=str(folder / INDEX))
 
     def _account_directory(self, account: str) -> Path:
@@ -191,37 +176,3 @@ def _in_use(index: Path) -> bool:
     except FileNotFoundError:
         return False
     return False
-
-
-def unwritable(root: Path) -> PublishFailed | None:
-    """Why this process cannot publish below ``root``, as far as it shows before the first article; None if it can."""
-    try:
-        nearest = next(folder for folder in (root, *root.parents) if folder.exists() or folder.is_symlink())
-        if not nearest.is_dir():
-            return _failure(OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest)), root)
-        if os.access(nearest, os.W_OK | os.X_OK):
-            return None
-        number = errno.EROFS if os.statvfs(nearest).f_flag & os.ST_RDONLY else errno.EACCES
-        return _failure(OSError(number, os.strerror(number), str(nearest)), root)
-    except OSError as error:
-        return _failure(error, root)
-
-
-def _failure(error: OSError, root: Path) -> PublishFailed:
-    where = f" ({error.filename})" if error.filename else ""
-    return PublishFailed(
-        f"The article could not be written below {root}.",
-        why=f"{error.strerror or error}{where}.",
-        fix=_read_only(root) if error.errno == errno.EROFS else _FIXES.get(error.errno or 0, ""),
-    )
-
-
-def _read_only(root: Path) -> str:
-    """The unit may write below its state directory only (ProtectSystem=strict), which looks like a read-only disk."""
-    allow = (
-        f"run `systemctl edit contenthubd`, write [Service] and ReadWritePaths={root} into it, "
-        "then run `systemctl restart contenthubd`."
-    )
-    if "INVOCATION_ID" in os.environ:
-        return f"Allow the service to write there: {allow} If the disk itself is mounted read-only, mount it writable."
-    return f"If contenthubd runs as a systemd service, allow it: {allow} Otherwise mount the disk writable."
