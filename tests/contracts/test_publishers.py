@@ -376,7 +376,7 @@ def mounting_is_refused() -> bool:
 @pytest.mark.skipif(mounting_is_refused(), reason="this machine lets no one mount, not even in a namespace of its own")
 @pytest.mark.parametrize(
     ("mount", "number", "fix"),
-    [(FULL, errno.ENOSPC, "Make room"), (READ_ONLY, errno.EROFS, "If contenthubd runs as a systemd service")],
+    [(FULL, errno.ENOSPC, "Free space"), (READ_ONLY, errno.EROFS, "If contenthubd runs as a systemd service")],
     ids=["full", "read-only"],
 )
 def test_a_disk_that_takes_nothing(tmp_path: Path, mount: str, number: int, fix: str) -> None:
