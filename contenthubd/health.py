@@ -88,8 +88,9 @@ class Health:
     def _faults(self, database: DatabaseUnavailable | None, queue: QueueStatus) -> Iterator[wire.HealthFault]:
         if database is not None:
             yield wire.HealthFault(part="database", what=f"{database.what} {database.why}".strip(), hint=database.fix)
-        # Dispatch asks the creator only while a slot is free.
-        sick = self._parts.base.pause.sick or self._parts.base.creator.changed
+        # Dispatch asks the creator only while a slot is free and a task waits; what is at work may not be able to.
+        at_work = self._parts.base.creator.sick if self._parts.base.slots.used else None
+        sick = self._parts.base.pause.sick or at_work
         if sick is not None:
             yield wire.HealthFault(part="creator", what=f"{sick.kind}: {sick.cause}", hint=sick.hint)
         crowd = self._parts.poll.crowd

@@ -98,9 +98,9 @@ class CommandCreator:
             self._forms.idle()
 
     @property
-    def changed(self) -> Sick | None:
-        """Why its answers count as those of another version; None if they do not."""
-        return self._forms.sick
+    def sick(self) -> Sick | None:
+        """Why its last answers were of no use, to whomever; None if they were."""
+        return self._health.sick
 
     def health(self) -> dict[str, object]:
         """The worker's state and pid, the Redis, the last sickness, the children now; no secrets."""

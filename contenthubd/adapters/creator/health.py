@@ -54,6 +54,11 @@ class CreatorHealth:
         self._looked_at = float("-inf")
         self._lock = asyncio.Lock()
 
+    @property
+    def sick(self) -> Sick | None:
+        """What the last answers say: of the program, or of their form."""
+        return self._sick or self._forms.sick
+
     def note(self, sick: Sick | None) -> None:
         """A command said the creator is sick, or (None) it worked."""
         if sick and sick.kind in _OTHERS:
@@ -140,7 +145,7 @@ class CreatorHealth:
             "since": since,
             "cause": self._redis.cause,
         }
-        sick = self._sick or self._forms.sick or self._worker.sick()
+        sick = self.sick or self._worker.sick()
         return {
             "worker": self._worker.report(),
             "redis": redis,
