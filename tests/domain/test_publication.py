@@ -49,4 +49,4 @@ def test_what_may_have_been_sent_is_not_sent_again_without_a_person() -> None:
 def test_the_refusal_speaks_plainly() -> None:
     with pytest.raises(Conflict) as refusal:
         publication_step(PublicationState.PUBLISHED, PublicationEvent.CANCELLED)
-    assert str(refusal.value) == "A publication that is published cannot be cancelled."
+    assert str(refusal.value) == "The publication is published and cannot be cancelled."

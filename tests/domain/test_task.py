@@ -73,7 +73,7 @@ def test_every_task_can_be_completed_and_can_be_cancelled(start: TaskState) -> N
 def test_the_refusal_speaks_plainly() -> None:
     with pytest.raises(Conflict) as refusal:
         step(TaskState.RUNNING, TaskEvent.REVIVED, "94c85805")
-    assert refusal.value.what == "A task that is running cannot be tried again."
+    assert refusal.value.what == "The task is running and cannot be tried again."
     assert refusal.value.fix == "Show it with: contenthubctl task status 94c85805"
 
 

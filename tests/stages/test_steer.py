@@ -73,7 +73,7 @@ async def test_cancel_ends_whatever_is_not_final(house: House, reach: object) ->
     assert open_attempts == 0, "nobody waits for its attempt any more"
     assert await house.queue.count() == 0
     assert house.rung[Stage.POLL] > 0
-    with pytest.raises(Conflict, match="cancelled cannot be cancelled") as caught:
+    with pytest.raises(Conflict, match="already cancelled") as caught:
         await house.steer.cancel(task.task_id, by="ann")
     assert caught.value.exit_code == 6
 
@@ -81,7 +81,7 @@ async def test_cancel_ends_whatever_is_not_final(house: House, reach: object) ->
 @pytest.mark.parametrize("reach", [pending, submitting, submitted, running, in_sync])
 async def test_only_final_tasks_can_be_tried_again_by_hand(house: House, reach: object) -> None:
     task = await reach(house)  # type: ignore[operator]  # one of the ways above
-    with pytest.raises(Conflict, match=f"A task that is {task.state} cannot be tried again"):
+    with pytest.raises(Conflict, match=f"The task is {task.state} and cannot be tried again"):
         await house.steer.revive(task.task_id, by="ann")
 
 

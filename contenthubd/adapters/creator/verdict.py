@@ -40,7 +40,10 @@ def sickness(ended: Ended, directory: Directory) -> Sick | None:
     variables = missing_variables(said)
     if variables is not None:
         names = ", ".join(variables) or "environment variables"
-        return Sick(ErrorKind.API_KEYS_MISSING, f"{names} is not set; content-creator needs it.")
+        cause = f"{names} is not set; content-creator needs it."
+        if len(variables) != 1:
+            cause = f"{names} are not set; content-creator needs them."
+        return Sick(ErrorKind.API_KEYS_MISSING, cause)
     if ended.exit_code in _SHELL_FOUND_NOTHING or any(word in said for word in _BROKEN_INSTALL):
         return Sick(ErrorKind.CREATOR_MISSING, f"content-creator cannot be run: {quoted(said)}")
     if any(word in said for word in _NO_QUEUE):
