@@ -14,6 +14,8 @@ from uuid import UUID
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contenthubd.adapters.publishers.markdown_file import render
 from tests.contracts.test_publishers import PUBLICATION
@@ -127,3 +129,16 @@ def test_every_value_is_the_text_it_was(tmp_path: Path, read: Callable[[Path], l
     told = [(one["title"], one["topic"], one["keywords"]) for one in found]
     assert told == [(value, value, [value, "tea"]) for value in VALUES]
     assert {one["content_id"] for one in found} >= {str(PUBLICATION.content_id)}
+
+
+# What a title may hold: everything but surrogates, which no file holds, and what our own readers remove.
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60) | st.sampled_from(VALUES)
+
+
+@given(TEXTS, TEXTS, st.lists(TEXTS, max_size=4), st.text(st.sampled_from("---\n:#\"'a 词"), max_size=40))
+def test_whatever_a_text_holds_it_is_read_back(title: str, topic: str, keywords: list[str], body: str) -> None:
+    one = replace(PUBLICATION, title=title, topic=topic, keywords=tuple(keywords), body=body)
+    opening, head, _ = render(one).split("---\n", 2)
+    read = yaml.safe_load(head)
+    assert opening == ""
+    assert (read["title"], read["topic"], read["keywords"]) == (title, topic, keywords)
