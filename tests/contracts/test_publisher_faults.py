@@ -137,3 +137,18 @@ def test_a_denied_write_on_a_read_only_mount_is_the_units(
 def test_an_image_that_cannot_be_read_is_named(root: Path) -> None:
     fault = told(OSError(errno.EACCES, "Permission denied", "/elsewhere/image.png"), root)
     assert "read /elsewhere/image.png" in fault.fix
+
+
+def test_the_folder_of_one_account_is_the_one_that_is_named(root: Path) -> None:
+    """The publishing directory may be ours, and the folder of an account below it somebody else's."""
+    (root / "studio").mkdir(parents=True)
+    fault = told(OSError(errno.EACCES, "Permission denied", str(root / "studio" / ".tmp-1")), root)
+    assert f":rwx {root / 'studio'}`" in fault.fix
+
+
+def test_a_share_that_does_not_answer_hides_no_missing_permission(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(os, "statvfs", gone)
+    assert "setfacl" in told(OSError(errno.EACCES, "Permission denied", str(root)), root).fix

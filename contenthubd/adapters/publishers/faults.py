@@ -77,7 +77,7 @@ def _permission(error: OSError, root: Path) -> str:
     named = Path(os.fsdecode(error.filename)) if error.filename else root
     if not named.is_relative_to(root) and not root.is_relative_to(named):
         return f"Let the user {_user()} read {shlex.quote(str(named))}."  # an image, on its way here
-    folder, missing = _blocking(root)
+    folder, missing = _blocking(named.parent if root in named.parents else root)
     if _is_hidden(root):
         return f"Homes are hidden from the service (ProtectHome=yes): {_edit(root, ', ProtectHome=no')}"
     if _is_read_only(folder):
@@ -87,21 +87,24 @@ def _permission(error: OSError, root: Path) -> str:
     return f"Let the user {_user()} write there, for example with `{command}`, or {_ELSEWHERE}."
 
 
-def _blocking(root: Path) -> tuple[Path, int]:
-    """The folder that stops us on the way to ``root``, and what is needed there: to enter it, or to write in it too."""
+def _blocking(last: Path) -> tuple[Path, int]:
+    """The folder that stops us on the way to ``last``, and what is needed there: to enter it, or to write in it too."""
     entered = Path("/")
-    for folder in reversed((root, *root.parents)):
+    for folder in reversed((last, *last.parents)):
         if not os.access(folder, os.F_OK):
             break
-        if not os.access(folder, os.X_OK) and folder != root:
+        if not os.access(folder, os.X_OK) and folder != last:
             return folder, os.X_OK
         entered = folder
     return entered, os.W_OK | os.X_OK
 
 
 def _is_read_only(folder: Path) -> bool:
-    """Whether the mount is, or its file system. OSError as of a share that is gone."""
-    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    """Whether the mount is, or its file system; no, where it does not answer: the error that led here is told then."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _is_hidden(root: Path) -> bool:
