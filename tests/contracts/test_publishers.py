@@ -400,7 +400,14 @@ def test_a_disk_that_takes_nothing(tmp_path: Path, mount: str, number: int, fix:
 
 
 @pytest.mark.parametrize(
-    "titles", [("Tea", "TEA"), ("Caf\u00e9", "Cafe\u0301"), ("Ｔｅａ", "Tea"), ("Straße", "STRASSE"), ("tea!", "tea?")]
+    "titles",
+    [
+        ("Tea", "TEA"),
+        ("Caf\u00e9", "Cafe\u0301"),
+        ("\uff34\uff45\uff41", "Tea"),
+        ("Straße", "STRASSE"),
+        ("tea!", "tea?"),
+    ],
 )
 async def test_titles_that_a_file_system_takes_for_one_do_not_meet(tmp_path: Path, titles: tuple[str, str]) -> None:
     """macOS and Windows compare names without case and in one Unicode form, and so do their network shares."""
