@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def _main(argv: Sequence[str] | None) -> int:
         if arguments.command == "config-check":
             told = ", ".join(str(file) for file in loaded.files) or "no file; defaults and environment"
             sys.stdout.write(f"The configuration is valid ({told}).\n")
-            _warn_of_directory(loaded)
+            sys.stderr.write("".join(streams.visible(f"Warning: {text}") + "\n" for text in _doubts(loaded)))
             return _database(loaded, arguments) if arguments.connect else 0
         if arguments.command.startswith("db "):
             return _database(loaded, arguments)
@@ -119,14 +120,19 @@ def _main(argv: Sequence[str] | None) -> int:
         return codes.pop() if len(codes) == 1 else 1
 
 
-def _warn_of_directory(loaded: Loaded) -> None:
-    """It is no error of the file: the daemon may run as another user, or under other restrictions."""
+def _doubts(loaded: Loaded) -> Iterator[str]:
+    """What is missing here. It is no error of the file: the daemon may run as another user, or with another PATH."""
     from contenthubd.adapters.publishers.faults import unwritable  # imported late, as the daemon is
 
-    fault = unwritable(loaded.config.published_dir)
+    config = loaded.config
+    program = config.creator.command[0]
+    if shutil.which(program) is None:
+        yield f"this user cannot run creator.command: there is no program {program!r}."
+    if config.creator_env_file and not config.creator_env_file.exists():
+        yield f"creator.env_file names no file: {config.creator_env_file}"
+    fault = unwritable(config.published_dir)
     if fault:
-        text = f"Warning: this user cannot publish below {loaded.config.published_dir}: {fault.why} {fault.fix}"
-        sys.stderr.write(streams.visible(text) + "\n")
+        yield f"this user cannot publish below {config.published_dir}: {fault.why} {fault.fix}"
 
 
 def _told(fault: ContentHubError) -> str:

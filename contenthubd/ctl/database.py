@@ -29,6 +29,9 @@ def hand_on(command: list[str], output: Output) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if output.form not in ("json", "jsonl"):
         return subprocess.run(command, check=False).returncode
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace")
+    done = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+        errors="backslashreplace",
+    )  # fmt: skip
     output.data({"exit_code": done.returncode, "lines": done.stdout.splitlines()})
     return done.returncode
