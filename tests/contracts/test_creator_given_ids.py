@@ -76,7 +76,7 @@ async def test_of_two_async_tasks_the_row_tells_whose_it_is(creator: CommandCrea
 
 def test_another_try_of_the_same_task_may_have_the_same_id() -> None:
     given, task, other = GivenIds(), task_of(), task_of()
-    answers = [given.is_of_another("id", one.task_id) for one in (task, task, other, task, other)]
+    answers = [given.claimed_by_another("id", one.task_id) for one in (task, task, other, task, other)]
     assert answers == [False, False, True, False, True]
 
 
@@ -84,5 +84,5 @@ def test_not_every_id_is_remembered_for_ever() -> None:
     given, task = GivenIds(), task_of()
     for number in range(20_000):
         given.note(str(number), task.task_id)
-    assert not given.is_of_another("0", task_of().task_id)
-    assert given.is_of_another("19999", task_of().task_id)
+    assert not given.claimed_by_another("0", task_of().task_id)
+    assert given.claimed_by_another("19999", task_of().task_id)

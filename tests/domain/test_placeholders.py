@@ -225,6 +225,8 @@ def test_an_escaped_backtick_is_no_code() -> None:
 def test_an_article_without_places_is_published_as_it_is(lines: list[str]) -> None:
     body = "\n".join(lines)
     assert placed(body, {}) == body
+    kept = f"{body}\n\n```\nimage-placeholder-1\n```\n"
+    assert placed(kept, {}) == kept, "so too when it has to be taken apart"
 
 
 @given(WORDS, st.integers(1, 9999), WORDS)

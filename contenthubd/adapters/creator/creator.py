@@ -162,7 +162,7 @@ class CommandCreator:
             end = await off_loop(output.sync_end, ended.stdout, mark)
             if isinstance(end, output.SyncEnd):
                 self._health.understood()
-                if self._given.is_of_another(end.creator_task_id, task.task_id):
+                if self._given.claimed_by_another(end.creator_task_id, task.task_id):
                     return Failed(ErrorKind.LOST, _ANOTHERS.format(end.creator_task_id), *traces(ended))
                 return await self._settled(end, ended, deadline)
             log.info("creator_output_unreadable", command="create", cause=end.why)

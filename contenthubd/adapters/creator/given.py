@@ -24,7 +24,7 @@ class GivenIds:
         if len(self._tasks) > _MOST:
             self._tasks.popitem(last=False)
 
-    def is_of_another(self, creator_task_id: str, task_id: UUID) -> bool:
-        """Whether an id just told for a task was given to another one before; it is noted if not."""
+    def claimed_by_another(self, creator_task_id: str, task_id: UUID) -> bool:
+        """Claim an id just told for a task; True if another task has it already."""
         self.note(creator_task_id, task_id)
         return self._tasks.get(creator_task_id, task_id) != task_id
