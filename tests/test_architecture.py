@@ -80,6 +80,14 @@ def package_contents(text: str) -> list[str]:
     ]
 
 
+_POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{\{?\d*,? ?\d*\}?\})\+")
+
+
+def possessive_groups(text: str) -> list[str]:
+    """Groups with a possessive quantifier, which Python before 3.11.5 matches wrongly; ``(?>(?:…)*)`` is right."""
+    return [found[0] for found in _POSSESSIVE_GROUP.finditer(text)]
+
+
 RULES: dict[str, tuple[Callable[[str], list[str]], str]] = {
     "files are short": (too_long_file, "x = 1\n" * (LONGEST_FILE + 1)),
     "functions are short": (too_long_functions, "def long():\n" + "    x = 1\n" * LONGEST_FUNCTION),
@@ -88,6 +96,7 @@ RULES: dict[str, tuple[Callable[[str], list[str]], str]] = {
         "class Port(Protocol):\n" + "".join(f"    def m{i}(self): ...\n" for i in range(WIDEST_PORT + 1)),
     ),
     "every ignore has a reason": (unexplained_ignores, "x = 1  # no" + "qa: E501\n"),
+    "no group is possessive": (possessive_groups, "(?:ab|a)*" + "+"),
     "packages hold nothing themselves": (package_contents, "from contenthubd.domain import task\n"),
 }
 

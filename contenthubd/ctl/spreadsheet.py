@@ -98,8 +98,8 @@ def _cells(lines: list[tuple[int, str]], separator: str, refuse: Refuse) -> Iter
 def _spaced(line: str, separator: str) -> bool:
     """Whether nothing but spaces stands between the closing quotes of a line and its separators."""
     apart = re.escape(separator)
-    cell = rf'(?: *+"(?:[^"]|"")*+" *+|[^"{apart}]*+)'
-    return re.fullmatch(rf"{cell}(?:{apart}{cell})*+", line) is not None
+    cell = rf'(?: *+"(?>(?:[^"]|"")*)" *+|[^"{apart}]*+)'
+    return re.fullmatch(rf"{cell}(?>(?:{apart}{cell})*)", line) is not None
 
 
 def _no_csv(message: str, first: int, last: int) -> str:

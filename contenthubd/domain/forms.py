@@ -17,7 +17,7 @@ _QUOTED: Final = re.compile(r" {0,3}>[ \t]?")
 _INDENTED: Final = re.compile(r"(?: {4}|\t)")
 _HTML: Final = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _ARRAY: Final = re.compile(
-    r"\[\s{0,100}+(?:\{\s{0,100}+\"[^\"\n]{1,100}\"\s{0,9}:|\"(?:[^\"\\\n]|\\.){0,2000}+\"\s{0,100}+(?:,\s{0,100}+\"|\]\s{0,100}+\Z))"
+    r"\[\s{0,100}+(?:\{\s{0,100}+\"[^\"\n]{1,100}\"\s{0,9}:|\"(?>(?:[^\"\\\n]|\\.){0,2000})\"\s{0,100}+(?:,\s{0,100}+\"|\]\s{0,100}+\Z))"
 )
 _WRITTEN_BREAKS: Final = 2
 _WRITTEN_BREAK: Final = re.compile(r"(?<!\\)\\n(?:\\n|#{1,6} |[-*] )")

@@ -18,7 +18,7 @@ from contenthubd.domain.code import Code
 
 MAX_POSITION: Final = 9_999
 _ANY: Final = re.compile(r"place[ _-]?holder|占位|佔位", re.IGNORECASE)
-_SEPARATOR: Final = r"(?:[ \t_.:#\u2010-\u2015\u2212\uff0d\uff3f-]|%2D|%20|%5F){0,3}+"
+_SEPARATOR: Final = r"(?>(?:[ \t_.:#\u2010-\u2015\u2212\uff0d\uff3f-]|%2D|%20|%5F){0,3})"
 _WORD: Final = (
     rf"(?:(?:image|img|picture){_SEPARATOR}place[ _-]?holder"
     rf"|(?:图片|圖片|图像|圖像){_SEPARATOR}(?:占位|佔位)[符图圖]?)"
@@ -36,7 +36,7 @@ _DESTINATION: Final = (
     r"(?P<tail>[^()<>\s（）\"']{0,500}+))"
 )
 _LINE_BREAK: Final = r"\r?\n(?![ \t\r>]{0,20}\n)"
-_TEXT: Final = rf"\[(?P<text>(?:[^\[\]\\\r\n]|\\.|{_LINE_BREAK}|\[[^\[\]]{{0,300}}\]){{0,2000}}+)\]"
+_TEXT: Final = rf"\[(?P<text>(?>(?:[^\[\]\\\r\n]|\\.|{_LINE_BREAK}|\[[^\[\]]{{0,300}}\]){{0,2000}}))\]"
 _TITLE: Final = r"""(?:\s{1,20}(?:"[^"]{0,500}"|'[^']{0,500}'|\([^)\n]{0,500}\)))?"""
 _ATTRIBUTES: Final = r"(?:\{[^{}\n]{0,200}\})?"
 _LINKED: Final = re.compile(
@@ -59,12 +59,14 @@ _LABELLED: Final = (
 )
 _ALL: Final = re.compile(rf"[\s\[\]({{<【（]{{0,9}}{_NEARLY}[\s\[\])}}>】）.]{{0,9}}", re.IGNORECASE)
 _TAG: Final = re.compile(
-    r"<(?:img|source|image|amp-img|embed)\b(?:[^<>\"']|\"[^\"<]{0,1000}\"|'[^'<]{0,1000}'|[\"']){0,1000}+(?:>|(?=<|\Z))",
+    r"<(?:img|source|image|amp-img|embed)\b(?>(?:[^<>\"']|\"[^\"<]{0,1000}\"|'[^'<]{0,1000}'|[\"']){0,1000})(?:>|(?=<|\Z))",
     re.IGNORECASE,
 )
 _SOURCE: Final = re.compile(rf"\b(?:srcset|src|href)\s{{0,5}}=\s{{0,5}}[\"']?{_DESTINATION}", re.IGNORECASE)
 _ALT: Final = re.compile(r"""\balt\s{0,5}=\s{0,5}(?:"([^"]{0,1000})"|'([^']{0,1000})')""", re.IGNORECASE)
-_FIGURE: Final = re.compile(r"<(figure|picture)\b[^<>]{0,500}+>(?:[^<]|<(?!/?\1)){0,3000}+</\1\s{0,5}>", re.IGNORECASE)
+_FIGURE: Final = re.compile(
+    r"<(figure|picture)\b[^<>]{0,500}+>(?>(?:[^<]|<(?!/?\1)){0,3000})</\1\s{0,5}>", re.IGNORECASE
+)
 _PICTURE: Final = re.compile(r"<img\b|!\[|<source\b", re.IGNORECASE)
 _DEFINED: Final = re.compile(
     rf"^[ \t>]{{0,20}}\[(?P<label>[^\[\]\n]{{1,200}})\]:[ \t]{{0,20}}(?:\r?\n[ \t>]{{0,20}})?<?{_DESTINATION}>?{_TITLE}"
@@ -76,8 +78,8 @@ _INSIDE_TAG: Final = re.compile(r"(?:<[a-z/!][^<>]{0,300}|\]\([^()\n]{0,300})\Z"
 _WRAPPED: Final = re.compile(r"<(p|div|center|figure)\b[^<>]{0,250}>\s{0,20}\Z", re.IGNORECASE)
 _PAIRS: Final = {**dict(zip("*_~([{（【「“‘《", "*_~)]}）】」”’》", strict=True)), '"': '"', "'": "'"}
 _NOTHING: Final = re.compile(
-    r"(?:[ \t\r>*_#~+-]|\d{1,9}[.)](?=\s|$)|\\(?=\r?$)|&nbsp;"
-    r"|</?(?:p|div|center|span|b|i|em|strong|u|br|small|font|figure|section)\b[^<>]{0,300}>)*+",
+    r"(?>(?:[ \t\r>*_#~+-]|\d{1,9}[.)](?=\s|$)|\\(?=\r?$)|&nbsp;"
+    r"|</?(?:p|div|center|span|b|i|em|strong|u|br|small|font|figure|section)\b[^<>]{0,300}>)*)",
     re.IGNORECASE,
 )
 _UNDERLINE: Final = re.compile(r" {0,3}(?:=+|-+)[ \t\r]*")

@@ -282,7 +282,7 @@ async def test_a_content_that_is_just_being_sent_is_not_rejected(house: House) -
 async def test_what_was_published_is_decided(house: House, event: ContentEvent) -> None:
     task = await article(house)
     await house.publish_to({"shelf": Shelf()}).tick()
-    with pytest.raises(Conflict, match="published cannot be"):
+    with pytest.raises(Conflict, match="published and cannot be"):
         await decide(house, task, event)
 
 

@@ -22,7 +22,7 @@ from contenthubd.domain.outcome import CreatorRow, RowState
 
 _ROW_STATES: Final = {state.value: state for state in RowState}
 _LINE_WITH_ARRAY: Final = re.compile(rb"(?:\A|[\r\n])(?:\xef\xbb\xbf)?\[")
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]++|[\]}]++|,|"', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"(?>(?:[^"\\]++|\\.)*)"|[\[{]++|[\]}]++|,|"', re.DOTALL)
 """A string, a run of brackets, a comma, or the quote of a string without end. Nothing is looked at twice."""
 _HALF: Final = re.compile(rb"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..", re.DOTALL)
 """Half a pair of escaped surrogates; whole pairs and escaped backslashes are group 1."""
