@@ -51,6 +51,11 @@ def row(name: str, **values: str) -> dict[str, Any]:
     return {"taskId": name, "status": "completed", "requirements": "x", **values}
 
 
+async def finds_the_last(creator: CommandCreator) -> bool:
+    found = await creator.find([MARK])
+    return not isinstance(found, Sick) and found[MARK].creator_task_id == "last"
+
+
 def calls(folder: Path) -> int:
     return len((folder / "calls").read_text().split())
 
@@ -63,9 +68,7 @@ async def test_a_row_that_is_too_long_to_be_printed_is_skipped(tmp_path: Path, f
     rows.append(row("last", requirements=f"x\n{MARK}"))
     creator = table(tmp_path, rows)
     await creator.start()
-    found = await creator.find([MARK])
-    assert not isinstance(found, Sick)
-    assert found[MARK].creator_task_id == "last"
+    assert await finds_the_last(creator)
     named = await creator.rows(["r0", "r4", "last"])
     assert not isinstance(named, Sick)
     assert {one.state for one in named.values()} == {RowState.COMPLETED}
@@ -78,9 +81,7 @@ async def test_many_of_them_are_skipped_and_pages_grow_again(tmp_path: Path) -> 
     rows.append(row("last", requirements=f"x\n{MARK}"))
     creator = table(tmp_path, rows)
     await creator.start()
-    found = await creator.find([MARK])
-    assert not isinstance(found, Sick)
-    assert found[MARK].creator_task_id == "last"
+    assert await finds_the_last(creator)
     assert calls(tmp_path) < 12 + 12
 
 

@@ -36,6 +36,7 @@ _MOST_REPEATS: Final = 2
 _PAGE_GROWS: Final = 4
 _WIDE_PAGE: Final = 64
 _MOST_LONG_ROWS: Final = 50
+_NO_END: Final = "it appears to ignore --offset, or its rows are too long to be read"
 _PROBED: Final = 5
 _TOLD_AT_MOST: Final = 1000
 _VERSION_READ: Final = 4096
@@ -106,7 +107,7 @@ class CreatorTable:
         async with aclosing(self._pages()) as pages:
             async for page in pages:
                 if page is None:
-                    return Sick(ErrorKind.CREATOR_CHANGED, "content-creator list has no end: it ignores --offset.")
+                    return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator list did not end: {_NO_END}.")
                 if isinstance(page, Sick):
                     return page
                 _collect(page, marks, found)
@@ -189,7 +190,7 @@ class CreatorTable:
             size = min(size * _PAGE_GROWS, most) if page.rows else size
             if repeats == _MOST_REPEATS or long == _MOST_LONG_ROWS:
                 break
-        self._tell("list", f"`list` did not end after {offset} rows; it appears to ignore --offset")
+        self._tell("list", f"`list` did not end after {offset} rows: {_NO_END}")
         yield None
 
     async def _page(self, limit: int, offset: int) -> listing.Page | Sick | None:
