@@ -200,4 +200,4 @@ def site_of(kind: str, folder: Path, **changes: Any) -> Iterator[Site]:
             "worker_command": tuple(found.worker),
             "redis_url": queue.url,
         }
-        yield Site(settings_for(folder, tuple(found.command), **(values | changes)), queue)
+        yield Site(settings_for(folder, tuple(found.joined), **(values | changes)), queue)

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,14 @@ REAL = pytest.param("real", marks=pytest.mark.skipif(MISSING is not None, reason
 
 @pytest.fixture(params=["simulator", REAL], scope="module")
 def creator(request: pytest.FixtureRequest) -> Iterator[Creator]:
-    """The simulator, or the real package with a Redis and its services."""
+    """The simulator, or the real package with a Redis and its services; its commands start from one joined file."""
     if request.param == "simulator":
         yield simulator()
         return
     found = package.find_or_install()
     with Services(latency=0.05) as services, Valkey() as valkey:
         env = BASE_ENV | services.env() | {"PATH": os.environ["PATH"], "REDIS_URL": valkey.url}
-        yield Creator(found.command, found.worker, env)
+        yield Creator(found.joined, found.worker, env, found.command)
 
 
 @pytest.fixture
@@ -104,12 +105,16 @@ def test_every_command_answers_as_measured(creator: Creator, tmp_path: Path) -> 
     folders["no_data"].mkdir()
     ids = prepare(creator, folders["shared"])
 
-    def check(fact: Fact) -> list[str]:
+    def check(asked: Creator, fact: Fact) -> list[str]:
         arguments = [filled(word, ids) for word in fact.arguments]
-        return deviations(fact, creator.run(folders[fact.folder], *arguments, without=fact.without), ids)
+        return deviations(fact, asked.run(folders[fact.folder], *arguments, without=fact.without), ids)
 
+    cases = [(creator, fact) for fact in FACTS]
+    if creator.installed:
+        installed = replace(creator, command=creator.installed)
+        cases += [(installed, fact) for fact in {fact.arguments[:1]: fact for fact in FACTS}.values()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        assert [text for found in pool.map(check, FACTS) for text in found] == []
+        assert [text for found in pool.map(check, *zip(*cases, strict=True)) for text in found] == []
     assert "directory does not exist" in (folders["no_data"] / "logs" / "app.exceptions.log").read_text()
 
 

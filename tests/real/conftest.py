@@ -26,10 +26,16 @@ def package() -> Package:
 
 @pytest.fixture
 async def start_run(package: Package, state_dir: Path) -> AsyncIterator[StartRun]:
-    """Starts a run: ``await start_run(mode="sync", poll_interval_seconds=2)``; all its processes end with the test."""
+    """Starts a run: ``await start_run(mode="sync", poll_interval_seconds=2)``; all its processes end with the test.
+
+    ``as_installed``: with the command line as npm installs it, in many files, beside which the daemon finds the worker.
+    """
     async with AsyncExitStack() as stack:
 
-        async def start(daemon: dict[str, Any] | None = None, **tasks: Any) -> RealRun:
-            return await stack.enter_async_context(RealRun(package, state_dir, tasks, daemon))
+        async def start(daemon: dict[str, Any] | None = None, *, as_installed: bool = False, **tasks: Any) -> RealRun:
+            creator: dict[str, Any] = {"command": package.joined, "worker_command": package.worker}
+            if as_installed:
+                creator = {"command": package.command}
+            return await stack.enter_async_context(RealRun(creator, state_dir, tasks, daemon or {}))
 
         yield start

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.plain_connection import connect_in
-from tests.real.package import Package
 from tests.real.services import Services
 from tests.real.valkey import Valkey
 from tests.running import RunningDaemon
@@ -63,19 +62,20 @@ class RealRun:
     """The parts of one run and what they say."""
 
     def __init__(
-        self, package: Package, state_dir: Path, tasks: Mapping[str, Any], daemon: Mapping[str, Any] | None = None
+        self, creator: Mapping[str, Any], state_dir: Path, tasks: Mapping[str, Any], daemon: Mapping[str, Any]
     ) -> None:
         self.services = Services(latency=0.05)
         self.redis = Valkey()
         self._env_file = state_dir.with_name("creator.env")
         settings: dict[str, Mapping[str, Any]] = {
-            "daemon": {"log_format": "json", **(daemon or {})},
+            "daemon": {"log_format": "json", **daemon},
             "tasks": tasks,
-            "creator": {"command": package.command, "redis_url": self.redis.url, "env_file": str(self._env_file)},
+            "creator": {"redis_url": self.redis.url, "env_file": str(self._env_file), **creator},
             "images": {"allow_private_addresses": True},
             "queue": {"type": "memory"},
         }
         self.daemon = RunningDaemon(state_dir, settings)
+        self.daemon.prepared = True
 
     async def __aenter__(self) -> "RealRun":
         self.services.__enter__()

@@ -39,7 +39,7 @@ AWAY_SECONDS = 10.0
 
 async def test_async_mode(start_run: StartRun) -> None:
     """Ten topics and one that always fails, handed to the creator's worker."""
-    await ten_topics(await start_run(**production("async")))
+    await ten_topics(await start_run(as_installed=True, **production("async")))
 
 
 async def test_sync_mode(start_run: StartRun) -> None:
