@@ -122,7 +122,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def _doubts(loaded: Loaded) -> Iterator[str]:
     """What is missing here. It is no error of the file: the daemon may run as another user, or with another PATH."""
-    from contenthubd.adapters.publishers.faults import unwritable  # imported late, as the daemon is
+    from contenthubd.adapters.images.proxies import proxies_of  # imported late, as the daemon is
+    from contenthubd.adapters.publishers.faults import unwritable
 
     config = loaded.config
     program = config.creator.command[0]
@@ -130,6 +131,8 @@ def _doubts(loaded: Loaded) -> Iterator[str]:
         yield f"this user cannot run creator.command: there is no program {program!r}."
     if config.creator_env_file and not config.creator_env_file.exists():
         yield f"creator.env_file names no file: {config.creator_env_file}"
+    for proxy in proxies_of(config.images.proxy, os.environ).faults:
+        yield f"images would not be fetched with this environment. {proxy.what} {proxy.fix}"
     fault = unwritable(config.published_dir)
     if fault:
         yield f"this user cannot publish below {config.published_dir}: {fault.why} {fault.fix}"

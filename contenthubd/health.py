@@ -100,6 +100,8 @@ class Health:
             what = f"The {queue.kind} queue has been used instead of Redis since {queue.since}. {queue.why}"
             hint = "No task is lost: tasks are in PostgreSQL. Check [queue] redis_url; reconnection is automatic."
             yield wire.HealthFault(part="queue", what=what, hint=hint)
+        for proxy in self._parts.images.faults:
+            yield wire.HealthFault(part="images", what=f"{proxy.what} Images are not fetched.", hint=proxy.fix)
         for loop in self._loops.values():
             if loop.failures and not isinstance(loop.last_fault, DatabaseUnavailable):
                 yield wire.HealthFault(part=loop.name, what=loop.last_error, hint="See the daemon's log.")

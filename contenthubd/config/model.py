@@ -35,6 +35,12 @@ CreatorRedisUrl = Annotated[
     str, Meta(description="a redis:// or rediss:// address, or empty", extra={"check": "creator_redis_url"})
 ]
 ProxyUrl = Annotated[str, Meta(description="an http:// or https:// address, or empty", extra={"check": "proxy_url"})]
+ImageProxyUrl = Annotated[
+    str,
+    Meta(
+        description="an http://, https://, socks5:// or socks4:// address, or empty", extra={"check": "image_proxy_url"}
+    ),
+]
 FileMode = Annotated[
     str,
     Meta(
@@ -136,7 +142,7 @@ class ImageSettings(Struct, frozen=True, kw_only=True):
     timeout_seconds: Span = 30
     max_retries: Retries = 3
     retry_delays_seconds: Delays = (30, 60, 120)
-    proxy: ProxyUrl = ""
+    proxy: ImageProxyUrl = ""
     allow_private_addresses: bool = False
 
 

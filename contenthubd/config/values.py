@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from contenthubd import durations
+from contenthubd.adapters.images import proxies
 from contenthubd.adapters.postgres.address import SCHEMES, parse
 from contenthubd.config.keys import Key, choices, suggest, unwrap
 from contenthubd.domain import invisible
@@ -35,6 +36,7 @@ _URL_SCHEMES = {
     "redis_url": ("redis", "rediss", "unix"),
     "creator_redis_url": ("redis", "rediss"),
     "proxy_url": ("http", "https"),
+    "image_proxy_url": proxies.SCHEMES,
 }
 
 
@@ -236,6 +238,17 @@ def _url(key: Key, value: object, home: Path | None) -> object:
     return _with_place(key, text, parts.scheme, bool(parts.hostname), parts.path)
 
 
+def _proxy_url(key: Key, value: object, home: Path | None) -> object:
+    """As the adapter reads it, so that what passes here is what images are fetched through."""
+    text = _url(key, value, home)
+    try:
+        if text:
+            proxies.read(str(text))
+    except InvalidInput as fault:
+        raise InvalidInput(f"{key.path} is invalid: {fault.what} Found {quoted(text)}.") from None
+    return text
+
+
 def _postgres_url(key: Key, value: object, home: Path | None) -> object:
     """As the adapter reads it, so that what passes here is what it connects with."""
     text = str(value)
@@ -264,4 +277,6 @@ _FURTHER: dict[str, Callable[[Key, object, Path | None], object]] = {
     "command": _command,
     "postgres_url": _postgres_url,
     **dict.fromkeys(_URL_SCHEMES, _url),
+    "proxy_url": _proxy_url,
+    "image_proxy_url": _proxy_url,
 }

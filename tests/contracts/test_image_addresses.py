@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from contenthubd.adapters.images.http import HttpImages, is_public
+from contenthubd.adapters.images.client import is_public
+from contenthubd.adapters.images.http import HttpImages
 from tests.contracts.image_site import CONTENT, IMAGES, Site, files, opened, refusal
 
 

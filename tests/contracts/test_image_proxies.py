@@ -3,16 +3,15 @@
 import asyncio
 import base64
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from yarl import URL
 
 from contenthubd.adapters.images.http import HttpImages
-from contenthubd.adapters.images.proxies import DIRECT, Proxies, proxies_of
+from contenthubd.adapters.images.proxies import Proxies, proxies_of
 from tests.contracts.image_site import CONTENT, MAX_BYTES, PNG, Site, files, refusal
 from tests.listening import listening
 
@@ -161,35 +160,3 @@ async def test_exempt_hosts_are_reached_directly_and_still_checked(tmp_path: Pat
             assert "allow_private_addresses" in str(await refusal(images, site.url("/image/png")))
     assert proxy.asked == []
     assert site.seen == ["/image/png"]
-
-
-@pytest.mark.parametrize(
-    ("environ", "url", "proxy"),
-    [
-        ({}, "http://a.example/", None),
-        ({"http_proxy": "http://l:1", "HTTP_PROXY": "http://u:2"}, "http://a.example/", "http://l:1"),
-        ({"http_proxy": "", "HTTP_PROXY": "http://u:2"}, "http://a.example/", "http://u:2"),
-        ({"HTTP_PROXY": "http://u:2"}, "https://a.example/", None),
-        ({"HTTPS_PROXY": "http://u:2", "ALL_PROXY": "http://x:3"}, "https://a.example/", "http://u:2"),
-        ({"ALL_PROXY": "http://x:3"}, "https://a.example/", "http://x:3"),
-        ({"HTTPS_PROXY": "u:3128"}, "https://a.example/", "http://u:3128"),
-        ({"HTTPS_PROXY": "https://u"}, "https://a.example/", "https://u"),
-        ({"HTTPS_PROXY": "socks5://u:1"}, "https://a.example/", None),
-        ({"HTTPS_PROXY": "http://[::1"}, "https://a.example/", None),
-        ({"HTTPS_PROXY": "http://u:99999"}, "https://a.example/", None),
-        ({"HTTPS_PROXY": "http://u:2", "NO_PROXY": "*"}, "https://a.example/", None),
-        ({"HTTPS_PROXY": "http://u:2", "NO_PROXY": "b.example, .example"}, "https://a.example/", None),
-        ({"HTTPS_PROXY": "http://u:2", "no_proxy": "a.example:443"}, "https://a.example/", None),
-        ({"HTTPS_PROXY": "http://u:2", "no_proxy": "a.example:8443"}, "https://a.example/", "http://u:2"),
-        ({"HTTPS_PROXY": "http://u:2", "NO_PROXY": "ample"}, "https://a.example/", "http://u:2"),
-    ],
-)
-def test_which_proxy_the_variables_name(environ: Mapping[str, str], url: str, proxy: str | None) -> None:
-    found = proxies_of("", environ).of(URL(url))
-    assert (found and str(found)) == (proxy and str(URL(proxy)))
-
-
-def test_the_key_outranks_the_variables() -> None:
-    found = proxies_of("http://key:1", {"HTTPS_PROXY": "http://u:2", "NO_PROXY": "*"})
-    assert found.of(URL("https://a.example/")) == found.of(URL("http://a.example/")) == URL("http://key:1")
-    assert DIRECT.of(URL("https://a.example/")) is None

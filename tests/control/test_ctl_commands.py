@@ -358,6 +358,17 @@ async def test_what_a_configuration_names_and_is_not_here_is_a_warning(door: Doo
     assert told.code == OK, "it may be right for another user"
     assert "Warning: this user cannot run creator.command: there is no program 'no-such-program'." in told.err
     assert f"Warning: creator.env_file names no file: {folder}/none.env" in told.err
+    assert "images" not in told.err
+
+
+async def test_a_proxy_variable_that_cannot_be_used_is_a_warning(door: Door, folder: Path) -> None:
+    path = folder / "proxies.toml"
+    path.write_text("")
+    told = await door.ctl("config", "check", "--config", str(path), env={"HTTPS_PROXY": "http://me:secret@proxy:port"})
+    assert told.code == OK, "the daemon may have another environment"
+    assert "Warning: images would not be fetched with this environment. The proxy in HTTPS_PROXY" in told.err
+    assert "its host or port is invalid" in told.err
+    assert "secret" not in told.err + told.out
 
 
 async def test_faults_of_a_configuration_are_told_in_json_too(door: Door, folder: Path) -> None:

@@ -10,10 +10,8 @@ died since.
 import asyncio
 import base64
 import binascii
-import ipaddress
 import re
 import secrets
-import socket
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,7 +19,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
@@ -30,8 +28,10 @@ from anyio import to_thread
 from yarl import URL
 
 from contenthubd import durable
+from contenthubd.adapters.images.client import Client, ForbiddenAddress
 from contenthubd.adapters.images.kinds import HEAD_BYTES, KINDS, Kind, kind_of, known
-from contenthubd.adapters.images.proxies import DIRECT, Proxies, check_target, failure, refused
+from contenthubd.adapters.images.proxies import DIRECT, Proxies
+from contenthubd.adapters.images.proxy_faults import silent
 from contenthubd.adapters.images.structure import end_of
 from contenthubd.domain.errors import FetchFailed, StateDirectoryError
 
@@ -45,9 +45,6 @@ _NO_HEADER: Final = -zlib.MAX_WBITS
 CHUNK_BYTES: Final = 1 << 16
 TEMPORARY: Final = ".tmp-"
 _PLAIN: Final = re.compile(r"[!-~]+")
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_METADATA: Final = frozenset({ipaddress.ip_address("168.63.129.16"), ipaddress.ip_address("192.0.0.192")})
-"""Cloud metadata services that lie among public addresses; the others are link-local, private or shared ones."""
 
 
 class HttpImages:
@@ -65,23 +62,18 @@ class HttpImages:
         self._root = root
         self._max_bytes = max_bytes
         self._timeout = timeout.total_seconds()
-        self._allow_private = allow_private_addresses
-        self._proxies = proxies
-        self._direct: aiohttp.ClientSession | None = None
-        self._by_proxy: aiohttp.ClientSession | None = None
+        self._client = Client(proxies, allow_private_addresses=allow_private_addresses)
+        self.faults = proxies.faults
+        """Proxies that are named and cannot be used: images they are named for are not fetched."""
 
     async def start(self) -> None:
         """Open the client and remove what a crash left; StateDirectoryError if that cannot be done."""
         await to_thread.run_sync(_sweep, self._root)
-        self._direct = _client(aiohttp.TCPConnector(socket_factory=self._make_socket))
-        self._by_proxy = _client(aiohttp.TCPConnector())  # the proxy's own address may be a private one
+        self._client.start()
 
     async def close(self) -> None:
         """Close every connection."""
-        for session in (self._direct, self._by_proxy):
-            if session:
-                await session.close()
-        self._direct = self._by_proxy = None
+        await self._client.close()
 
     async def fetch(self, url: str, content_id: UUID, position: int) -> tuple[str, str, int]:
         """Store the image; answers (path relative to the root, media type, bytes). FetchFailed."""
@@ -89,7 +81,9 @@ class HttpImages:
             stored = await to_thread.run_sync(_stored, self._root, content_id, position)
             async with asyncio.timeout(self._timeout):
                 return stored or await self._fetch_new(url, content_id, position)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except TimeoutError as error:
+            raise self._late(url) from error
+        except (aiohttp.ClientError, ValueError) as error:
             raise _failure(url, error) from error
         except OSError as error:
             raise FetchFailed(f"The image could not be stored: {error.strerror or error}.") from error
@@ -118,7 +112,7 @@ class HttpImages:
         """The answer at the end of the redirects; each of them is judged as a new address."""
         url = first
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._asked(url) as response:
+            async with self._client.asked(url) as response:
                 target = _redirected(url, response)
                 if target is None:
                     yield response
@@ -126,29 +120,18 @@ class HttpImages:
             url = target
         raise FetchFailed(f"{_shown(str(first))} redirects more than {MAX_REDIRECTS} times.", final=True)
 
-    @asynccontextmanager
-    async def _asked(self, url: URL) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._direct is None or self._by_proxy is None:
-            raise RuntimeError("HttpImages.start() comes before fetch()")
-        proxy = self._proxies.of(url)
-        if proxy is None:
-            async with self._direct.get(url, allow_redirects=False) as response:
-                yield response
-            return
-        if not self._allow_private:
-            await check_target(url, proxy, is_public)
-        try:
-            async with self._by_proxy.get(url, allow_redirects=False, proxy=proxy) as response:
-                if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-                    raise refused(proxy, response.status)
-                yield response
-        except aiohttp.ClientError as error:
-            raise failure(proxy, error) from error
+    def _late(self, url: str) -> FetchFailed:
+        proxy = None if url[:5].lower() == "data:" else self._client.proxy_of(_parsed(url))
+        return silent(proxy, self._timeout) if proxy else FetchFailed(f"{_shown(url)} did not answer in time.")
 
     def _check(self, response: aiohttp.ClientResponse) -> None:
         if response.status != HTTPStatus.OK:
             gone = response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-            raise FetchFailed(f"The image's server answered {response.status} {response.reason}.", final=gone)
+            proxy = self._client.proxy_of(response.url) if response.url.scheme == "http" else None
+            who = f"The image's server, or the proxy {proxy}," if proxy else "The image's server"
+            raise FetchFailed(
+                f"{who} answered {response.status} {(response.reason or '')[:80]}".rstrip() + ".", final=gone
+            )
         if (response.content_length or 0) > self._max_bytes:
             raise _too_large(self._max_bytes)
 
@@ -164,33 +147,6 @@ class HttpImages:
                     kind_of(head)  # what is no image is not loaded to its end
             await to_thread.run_sync(file.write, chunk)
         return kind_of(head)
-
-    def _make_socket(self, info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
-        family, kind, protocol, _, address = info
-        if not (self._allow_private or is_public(address[0])):
-            raise ForbiddenAddress
-        return socket.socket(family, kind, protocol)
-
-
-class ForbiddenAddress(OSError):
-    """Refuses a connection; an OSError, for that is what the client expects of a socket that cannot be made."""
-
-
-def is_public(host: str) -> bool:
-    """Whether a numeric address belongs to the public internet, an IPv4 address inside it considered too."""
-    address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.is_site_local:
-            return False
-        address = _embedded(address) or address
-    local = address.is_multicast or address.is_reserved or address.is_link_local or address.is_unspecified
-    return address.is_global and not local and address not in _METADATA
-
-
-def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour
 
 
 def decode_data_url(url: str, max_bytes: int) -> bytes:
@@ -286,16 +242,6 @@ def _redirected(url: URL, response: aiohttp.ClientResponse) -> URL | None:
     return target
 
 
-def _client(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": "contenthubd", "Accept": "image/*", "Accept-Encoding": "identity"},
-        timeout=aiohttp.ClientTimeout(total=None),  # one fetch as a whole has a time limit
-        auto_decompress=False,
-    )
-
-
 def _failure(url: str, error: Exception) -> FetchFailed:
     match error:
         case aiohttp.ClientConnectorError(os_error=ForbiddenAddress()):
@@ -306,8 +252,6 @@ def _failure(url: str, error: Exception) -> FetchFailed:
             )
         case ValueError():
             return FetchFailed(f"{_shown(url)} is not an address, or redirects to something else.", final=True)
-        case TimeoutError():
-            return FetchFailed(f"{_shown(url)} did not answer in time.")
         case _:
             return FetchFailed(f"{_shown(url)} could not be read: {_cause(error)}.")
 

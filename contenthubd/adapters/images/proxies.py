@@ -1,115 +1,173 @@
-"""Which HTTP proxy an image is fetched through, and whether its address may be asked of that proxy.
+"""Which proxy an image is fetched through: a key of the configuration, or the standard variables of the environment.
 
-A proxy connects in our place, so the check of the socket's address says nothing about the image's server. The name is
-therefore resolved here too, before each request and each redirect, and a name that leads to a private address, or that
-cannot be resolved here, is not asked of the proxy. The proxy resolves the name again: only its own rules can refuse a
-name that answers differently the second time.
+A proxy that is named and cannot be used is never a reason to connect directly: whoever named it may have reasons for
+which the image's server must not see this machine. Such images are refused with what is wrong, except those of hosts
+that NO_PROXY exempts. No text here quotes an address, for it may hold a password.
 """
 
-import asyncio
-import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
-from urllib.request import proxy_bypass
 
-import aiohttp
-import structlog
 from yarl import URL
 
-from contenthubd.domain.errors import FetchFailed
+from contenthubd.adapters.images.exempt import Exempt
+from contenthubd.domain.errors import InvalidInput
 
-_SCHEMES: Final = ("http", "https")
-log = structlog.get_logger(__name__)
+KEY: Final = "images.proxy"
+SCHEMES: Final = ("http", "https", "socks5", "socks5h", "socks4", "socks4a")
+_IMAGE_SCHEMES: Final = ("http", "https")
+_ALIASES: Final = {"socks": "socks5"}
+"""What desktops write into ALL_PROXY; their proxies speak version 5."""
+_SOCKS_PORT: Final = 1080
+_SOCKS_CHARS: Final = 255
+_NAME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,20}")
+_NOT_IN_HOST: Final = re.compile(r"[\s\x00-\x1f\x7f\"'<>\\^`{|}*,;=&$!()]")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that can be used, and the key or variable that names it."""
+
+    address: URL = field(repr=False)
+    origin: str
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS instead of HTTP."""
+        return self.address.scheme.startswith("socks")
+
+    @property
+    def host(self) -> str:
+        """Its name or address."""
+        return self.address.host or ""
+
+    @property
+    def port(self) -> int:
+        """Its port, always known."""
+        return self.address.port or _SOCKS_PORT
+
+    @property
+    def authorization(self) -> str:
+        """The value of Proxy-Authorization; empty if it has no user."""
+        if self.address.user is None and self.address.password is None:
+            return ""
+        login = f"{self.address.user or ''}:{self.address.password or ''}"
+        return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+    def __str__(self) -> str:
+        """Without user and password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A proxy that is named, and why nothing is fetched through it."""
+
+    origin: str
+    why: str
+
+    @property
+    def what(self) -> str:
+        """The fault in one sentence."""
+        return f"The proxy in {self.origin} cannot be used: {self.why}"
+
+    @property
+    def fix(self) -> str:
+        """What a person does."""
+        return (
+            f"Set {self.origin} in the daemon's environment to an address such as http://HOST:PORT or "
+            f"socks5://HOST:PORT, or name the proxy in {KEY}, then restart contenthubd."
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxy of each scheme; ``exempt`` is what NO_PROXY holds, hosts that are reached directly."""
+    """The proxy for images of each scheme, and the hosts that are reached directly."""
 
-    by_scheme: Mapping[str, URL]
-    exempt: str = ""
+    by_scheme: Mapping[str, Proxy | Unusable]
+    exempt: Exempt = field(default_factory=Exempt)
 
-    def of(self, url: URL) -> URL | None:
+    def of(self, url: URL) -> Proxy | Unusable | None:
         """The proxy for ``url``; None to connect directly."""
         proxy = self.by_scheme.get(url.scheme)
-        if proxy is None or (self.exempt and proxy_bypass(f"{url.host}:{url.port}", {"no": self.exempt})):
-            return None
-        return proxy
+        return None if proxy is None or self.exempt.holds(url) else proxy
+
+    @property
+    def faults(self) -> tuple[Unusable, ...]:
+        """The proxies that cannot be used, once each."""
+        found = (proxy for proxy in self.by_scheme.values() if isinstance(proxy, Unusable))
+        return () if self.exempt.everything else tuple(dict.fromkeys(found))
 
 
 DIRECT: Final = Proxies({})
 
 
 def proxies_of(configured: str, environ: Mapping[str, str]) -> Proxies:
-    """``configured`` for every address; if empty, the standard variables, lowercase first, as curl reads them."""
+    """``configured``, a checked value, for every address; if empty, the standard variables, as curl reads them."""
     if configured:
-        return Proxies(dict.fromkeys(_SCHEMES, URL(configured)))
-    found = {}
-    for scheme in _SCHEMES:
-        name, value = _variable(environ, f"{scheme}_proxy", "all_proxy")
-        proxy = _read(value)
-        if proxy:
-            found[scheme] = proxy
-        elif value:
-            log.warning("image_proxy_ignored", variable=name, reason="it is not an http:// or https:// address")
-    return Proxies(found, _variable(environ, "no_proxy")[1])
+        return Proxies(dict.fromkeys(_IMAGE_SCHEMES, Proxy(read(configured), KEY)))
+    found = {scheme: _named(*variable) for scheme in _IMAGE_SCHEMES for variable in _variables(environ, scheme)}
+    return Proxies(found, Exempt.read(next((value for _, value in _set(environ, "no_proxy")), "")))
 
 
-def shown(proxy: URL) -> str:
-    """A proxy without its user and password."""
-    return f"{proxy.host}:{proxy.port}"
+def read(text: str) -> URL:
+    """The address of a proxy; InvalidInput says what is wrong with it. ``host:port`` alone is one for HTTP."""
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        scheme, rest = "http", text
+    scheme = _ALIASES.get(scheme.lower(), scheme.lower())
+    if scheme not in SCHEMES:
+        told = f"{scheme}://" if _NAME.fullmatch(scheme) else "its scheme"
+        raise InvalidInput(f"{told} is not supported; valid schemes: {', '.join(SCHEMES)}.")
+    authority, *path = re.split(r"[/?#\\]", rest, maxsplit=1)
+    if path and "@" in path[0]:
+        raise InvalidInput("write / ? # and @ in its user and password as %2F %3F %23 and %40.")
+    return _checked(_parsed(scheme, authority))
 
 
-async def check_target(url: URL, proxy: URL, is_public: Callable[[str], bool]) -> None:
-    """FetchFailed unless every address of the name is a public one."""
+def _parsed(scheme: str, authority: str) -> URL:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(url.raw_host, url.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise FetchFailed(
-            f"The name {str(url.host)[:80]!r} could not be resolved, so the proxy {shown(proxy)} was not asked for it: "
-            "check the name server of this machine. If only the proxy can resolve names, set "
-            "images.allow_private_addresses = true and refuse private addresses at the proxy."
-        ) from error
-    if not all(is_public(str(address[0])) for *_, address in found):
-        raise FetchFailed(
-            f"The name {str(url.host)[:80]!r} leads to an address inside a private network, which "
-            "[images] allow_private_addresses does not allow.",
-            final=True,
-        )
-
-
-def failure(proxy: URL, error: aiohttp.ClientError) -> FetchFailed:
-    """What went wrong on the way through the proxy; worth another try, for the proxy may be set right."""
-    match error:
-        case aiohttp.ClientProxyConnectionError():
-            return FetchFailed(
-                f"The proxy {shown(proxy)} could not be reached: {error.os_error.strerror or 'no connection'}. "
-                "Check images.proxy, or HTTPS_PROXY and HTTP_PROXY in the daemon's environment."
-            )
-        case aiohttp.ClientHttpProxyError():
-            return refused(proxy, error.status)
-        case _:
-            return FetchFailed(f"The image could not be read through the proxy {shown(proxy)}: {type(error).__name__}.")
-
-
-def refused(proxy: URL, status: int) -> FetchFailed:
-    """The proxy itself answered, instead of the image's server."""
-    fix = ": set its user and password, as in http://USER:PASSWORD@HOST:PORT, in images.proxy"
-    needs = fix if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else ""
-    return FetchFailed(f"The proxy {shown(proxy)} refused the connection with status {status}{needs}.")
-
-
-def _variable(environ: Mapping[str, str], *names: str) -> tuple[str, str]:
-    spellings = (spelling for name in names for spelling in (name, name.upper()))
-    return next(((name, environ[name].strip()) for name in spellings if environ.get(name, "").strip()), ("", ""))
-
-
-def _read(text: str) -> URL | None:
-    """``host:port`` is a proxy too; curl takes it for http."""
-    try:
-        proxy = URL(text if "://" in text else f"http://{text}")
+        address = URL(f"{scheme}://{authority}")
+        port = address.port or _SOCKS_PORT
     except ValueError:
-        return None
-    return proxy if proxy.scheme in _SCHEMES and proxy.host and proxy.port else None
+        # yarl's message may quote a piece of the password, so neither it nor its chain is told.
+        raise InvalidInput("its host or port is invalid.") from None
+    if not address.host:
+        raise InvalidInput("it has no host.")
+    if address.port == 0 or authority.endswith(":") or _NOT_IN_HOST.search(address.host):
+        raise InvalidInput("its host or port is invalid.")
+    return address.with_port(port)
+
+
+def _checked(address: URL) -> URL:
+    login = (address.user or "", address.password or "")
+    if any(re.search(r"[\x00-\x1f\x7f]", part) for part in login):
+        raise InvalidInput("its user and password must not contain control characters.")
+    if address.scheme.startswith("socks") and not all(part.isascii() and len(part) <= _SOCKS_CHARS for part in login):
+        raise InvalidInput(f"user and password of a SOCKS proxy must be at most {_SOCKS_CHARS} ASCII characters each.")
+    return address
+
+
+def _named(name: str, value: str) -> Proxy | Unusable:
+    try:
+        return Proxy(read(value), name)
+    except InvalidInput as fault:
+        return Unusable(name, fault.what)
+
+
+def _variables(environ: Mapping[str, str], scheme: str) -> Iterator[tuple[str, str]]:
+    """The one variable that decides for ``scheme``, if any is set."""
+    found = next((one for name in (f"{scheme}_proxy", "all_proxy") for one in _set(environ, name)), None)
+    if found:
+        yield found
+
+
+def _set(environ: Mapping[str, str], name: str) -> Iterator[tuple[str, str]]:
+    """Name and value in lowercase and uppercase, as far as set; an empty value counts as none."""
+    for spelling in (name, name.upper()):
+        if value := environ.get(spelling, "").strip():
+            yield spelling, value
