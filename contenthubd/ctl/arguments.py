@@ -14,14 +14,21 @@ from collections.abc import Callable, Iterable, Sequence
 
 from contenthubd import durations
 from contenthubd.ctl.failure import USAGE, Failure
+from contenthubd.ctl.layout import cut, hang, width
 from contenthubd.ctl.output import FORMATS
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+_EXAMPLE = "  contenthubctl "
 _CHOICE = r"argument (?P<name>.+?): invalid choice: '?(?P<word>.*?)'? \(choose from (?P<choices>.*)\)$"
-_NUMBER = r"argument (?:-\w, ?|--[\w-]+/)?(?P<name>.+?): invalid (?P<kind>int|float) value: '(?P<word>.*)'$"
+_NUMBER = (
+    r"argument (?:-\w, ?|--[\w-]+/)?(?P<name>[^:]+): (?P<quote>['\"])(?P<word>.*)(?P=quote) "
+    r"is not (?P<must>a whole number.*)$"
+)
+MOST_SHOWN = 40
+"""Columns of a wrong value in a message."""
 
 MAX_SECONDS = 36_500 * 86_400
 """The longest duration; the daemon accepts no longer one either."""
@@ -36,6 +43,11 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=_columns())
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Descriptions and examples as wide as the rest; argparse would leave them as they are."""
+        lines = text.split("\n")
+        return "\n".join(_continued(line, width) if line.startswith(_EXAMPLE) else hang(line, width) for line in lines)
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,9 +91,8 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("the following arguments are required"):
             self._misspelled()
         if number := re.match(_NUMBER, message):
-            kind = "a whole number" if number["kind"] == "int" else "a number"
-            raise Failure(f"Invalid value {number['word']!r} for {number['name']}.", why=f"It must be {kind}.",
-                          fix=help_fix, exit_code=USAGE)  # fmt: skip
+            raise Failure(f"Invalid value {cut(number['word'], MOST_SHOWN)!r} for {number['name']}.",
+                          why=f"It must be {number['must']}.", fix=help_fix, exit_code=USAGE)  # fmt: skip
         if lacking := re.match(r"argument (?:-\w, ?)?(--[\w-]+).*: expected one argument", message):
             option = lacking[1]
             raise Failure(f"{option} needs a value.", fix=f"Give one that begins with - as {option}=-VALUE. {help_fix}",
@@ -123,7 +134,8 @@ def common_options() -> Parser:
     """What every command takes, before the noun and after the verb."""
     common = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     options = common.add_argument_group("output and connection")
-    options.add_argument("-o", "--output", choices=FORMATS, help="how data is printed (default: table)")
+    told = f"how data is printed: {', '.join(FORMATS)} (default: table)"
+    options.add_argument("-o", "--output", metavar="FORM", choices=FORMATS, help=told)
     options.add_argument("--json", action="store_const", const="json", dest="output", help="the same as -o json")
     options.add_argument("-q", "--quiet", action="store_true", help="no progress and no remarks, only data and errors")
     options.add_argument("--no-headers", action="store_false", dest="headers", help="omit the header line")
@@ -211,6 +223,22 @@ def _duration(text: str) -> tuple[float, bool]:
     return value, with_unit
 
 
+class Whole:
+    """A type for a whole number in a range; without ``highest`` there is no other end."""
+
+    def __init__(self, lowest: int, highest: int | None = None) -> None:
+        self.lowest = lowest
+        self.highest = highest
+
+    def __call__(self, text: str) -> int:
+        """The number; ArgumentTypeError says the range."""
+        number = int(text) if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text) else None
+        if number is None or number < self.lowest or (self.highest is not None and number > self.highest):
+            end = f", {self.lowest} or more" if self.highest is None else f" from {self.lowest} to {self.highest:,}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number{end}")
+        return number
+
+
 def several(choices: Sequence[str]) -> Callable[[str], list[str]]:
     """A type for one or several of these words, separated by commas."""
 
@@ -240,7 +268,20 @@ def _is_id(text: str) -> bool:
 
 
 def _examples(lines: tuple[str, str]) -> str:
-    return "examples:\n" + "\n".join(f"  contenthubctl {line}" for line in lines)
+    return "examples:\n" + "\n".join(f"{_EXAMPLE}{line}" for line in lines)
+
+
+def _continued(line: str, room: int) -> str:
+    """A command on as many lines as it needs, to be pasted as it is: a backslash ends each but the last."""
+    lines = [""]
+    for number, part in enumerate(re.split(r" (?=--|> )", line)):
+        longer = f"{lines[-1]} {part}" if number else part
+        if number and width(longer) + len(" \\") > room:
+            lines[-1] += " \\"
+            longer = f"{' ' * 6}{part}"
+            lines.append("")
+        lines[-1] = longer
+    return "\n".join(lines)
 
 
 def nearest(word: str, choices: Sequence[str]) -> str:

@@ -62,7 +62,7 @@ class Client:
             raw = _exchange(connection, head.encode() + b"\r\n" + body)
         except TimeoutError:
             raise Unreachable(
-                f"The daemon at {self.path} did not answer within {timeout:.0f} seconds.",
+                f"The daemon at {self.path} did not answer within {round(timeout)} s.",
                 why="It is suspended or overloaded.", fix="See its log, then try again.",
             ) from None  # fmt: skip
         except OSError as error:

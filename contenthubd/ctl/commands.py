@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from contenthubd import __version__
-from contenthubd.ctl.arguments import Group, Parser, common_options, noun, period, seconds, several, switch
+from contenthubd.ctl.arguments import Group, Parser, Whole, common_options, noun, period, seconds, several, switch
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ REVIEW_STATES = ("pending_review", "approved", "rejected", "published")
 BATCH_FORMATS = ("txt", "csv", "jsonl")
 ALIASES = {"task": "tasks", "schedule": "scheduler"}
 HELP_TOPICS = ("exit-codes", "formatting", "environment")
+MOST_CHARS = 100_000
+MOST_RETRIES = 100
 PERIOD = "90s, 15m, 24h, 7d"
 WAIT = "such as 90s, 15m or 3600 (seconds)"
 DESCRIPTION = """Submit topics to contenthubd, watch the work, review what comes out."""
@@ -134,9 +136,9 @@ def _add_request_options(parser: Parser) -> None:
     parser.add_argument("--category", help="the kind of article")
     parser.add_argument("--tone", help="instead of the account's")
     parser.add_argument("--audience", help="instead of the account's")
-    parser.add_argument("--min-chars", type=int, metavar="N", help="shortest length (default: 800)")
-    parser.add_argument("--max-chars", type=int, metavar="N", help="longest length (default: 3000)")
-    parser.add_argument("--priority", type=int, metavar="1..10", help="1 is first (default: 5)")
+    parser.add_argument("--min-chars", type=Whole(1, MOST_CHARS), metavar="N", help="shortest length (default: 800)")
+    parser.add_argument("--max-chars", type=Whole(1, MOST_CHARS), metavar="N", help="longest length (default: 3000)")
+    parser.add_argument("--priority", type=Whole(1, 10), metavar="1..10", help="1 is first (default: 5)")
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument(
         "--async", dest="mode", action="store_const", const="async", help="generate in content-creator's worker"
@@ -147,7 +149,7 @@ def _add_request_options(parser: Parser) -> None:
     switch(parser, "auto-approve", "publish without a person's approval (default: as the account says)")
     parser.add_argument(
         "--max-retries",
-        type=int,
+        type=Whole(0, MOST_RETRIES),
         metavar="N",
         help="maximum number of retries, 0 to 100 (default: [tasks] max_retries of the configuration)",
     )
@@ -177,7 +179,7 @@ def _filters(parser: Parser, states: tuple[str, ...]) -> None:
     parser.add_argument("--account", help="only this account's")
     parser.add_argument("--batch", metavar="ID", help="only this batch's; `last` is the newest")
     parser.add_argument("--since", type=period, metavar="TIME", help=f"only what was created in the last {PERIOD}")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="maximum number to show (default: 50)")
+    parser.add_argument("--limit", type=Whole(1), default=50, metavar="N", help="maximum number to show (default: 50)")
 
 
 def _cancel(verbs: Group, name: str) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 from contenthubd import streams
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import OK
-from contenthubd.ctl.listing import each, filters, only_shown, pages, steer
+from contenthubd.ctl.listing import each, filters, more, only_shown, pages, steer
 from contenthubd.ctl.output import Output, printable, short
 from contenthubd.ctl.times import When, instant
-from contenthubd.ctl.words import publication, stuck, unpublished, why
+from contenthubd.ctl.words import counted, publication, stuck, unpublished, why
 
 COLUMNS = ("ID", "STATE", "ACCOUNT", "CREATED", "TITLE", "RESULT")
 MORE = ("CHARS", "TASK", "BATCH", "LOCATION")
@@ -24,7 +24,7 @@ def listed(args: Namespace, client: Client, output: Output) -> int:
     if not page["contents"]:
         output.say("No such articles.")
     elif page["next"]:
-        output.say(f"There are more; these are the newest {args.limit}. See more with --limit.")
+        more(output, args.limit, "newest")
     return OK
 
 
@@ -99,7 +99,7 @@ def _lines(content: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "account", content["account"]
     yield "task", content["task_id"]
     yield "batch", content["batch"]
-    yield "length", f"{content['chars']} characters"
+    yield "length", counted(content["chars"], "character")
     yield "created", instant(content["created_at"])
     reviewed = (instant(content["reviewed_at"]), content["reviewed_by"], content["review_reason"])
     yield "reviewed", "  ".join(part for part in reviewed if part)

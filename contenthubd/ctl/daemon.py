@@ -10,7 +10,8 @@ from contenthubd import __version__
 from contenthubd.ctl.client import Client
 from contenthubd.ctl.failure import DEGRADED, OK, TIMED_OUT, Failure, Unreachable
 from contenthubd.ctl.output import Output
-from contenthubd.ctl.times import duration, instant
+from contenthubd.ctl.times import duration, instants
+from contenthubd.ctl.words import flat
 
 LOOK_SECONDS = 0.1
 
@@ -86,7 +87,7 @@ def _ready(client: Client, patience: float) -> dict[str, Any]:
                 return told
             if time.monotonic() >= until:
                 raise Failure(
-                    f"The daemon is still {told['status']} after {patience:.0f} seconds.",
+                    f"The daemon is still {told['status']} after {patience:g} s.",
                     fix="Its log says what it waits for.",
                     exit_code=TIMED_OUT,
                 )  # fmt: skip
@@ -104,7 +105,7 @@ def _health_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 
 def _fault(one: dict[str, Any]) -> str:
     told = f"- {one['part']}: {one['what']}"
-    return f"{told}\n  fix: {one['hint']}" if one["hint"] else told
+    return instants(f"{told}\n  fix: {one['hint']}" if one["hint"] else told)
 
 
 def _facts(told: dict[str, Any], under: str = "") -> Iterable[str]:
@@ -114,10 +115,6 @@ def _facts(told: dict[str, Any], under: str = "") -> Iterable[str]:
         if isinstance(value, dict):
             yield from _facts(value, f"{label} ")
         elif isinstance(value, list):
-            yield from (f"{label}: {_flat(one)}" for one in value)
+            yield from (f"{label}: {instants(flat(one))}" for one in value)
         elif value not in (None, ""):
-            yield f"{label}: {instant(value) if name == 'since' else _flat(value)}"
-
-
-def _flat(value: Any) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+            yield f"{label}: {instants(flat(value))}"

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+from contenthubd.ctl.times import instants
+
 OK = 0
 FAILED = 1
 USAGE = 2
@@ -67,7 +69,7 @@ class Unreachable(Failure):
 
 def from_problem(status: int, problem: dict[str, object]) -> Failure:
     """The daemon's problem+json as a Failure; Unreachable for 503."""
-    what, why, fix = (str(problem.get(name) or "") for name in ("detail", "why", "fix"))
+    what, why, fix = (instants(str(problem.get(name) or "")) for name in ("detail", "why", "fix"))
     if status == 503:
         return Unreachable(what, why=why, fix=fix)
     told = problem.get("faults")

@@ -94,6 +94,12 @@ def _foreseen(found: dict[str, dict[str, Any]], output: Output, done: str) -> No
     output.say(f"{len(found)} would be {done}; nothing was changed.")
 
 
+def more(output: Output, limit: int, which: str) -> None:
+    """Tell that a list goes on."""
+    shown = f"this is the {which} one" if limit == 1 else f"these are the {which} {limit:,}"
+    output.say(f"There are more; {shown}. See more with --limit.")
+
+
 def only_shown(option: str, given: object, output: Output) -> None:
     """A Failure if an option that adds to what is shown is given where only names are."""
     if given and output.form == "name":
@@ -102,8 +108,6 @@ def only_shown(option: str, given: object, output: Output) -> None:
 
 def pages(client: Client, path: str, name: str, query: dict[str, Any], limit: int | None) -> dict[str, Any]:
     """Up to ``limit`` items (None: all), page by page, in the shape of one page."""
-    if limit is not None and limit < 1:
-        raise Failure(f"Invalid value '{limit}' for --limit.", fix="Give at least 1.", exit_code=USAGE)
     items: list[dict[str, Any]] = []
     after = None
     while True:

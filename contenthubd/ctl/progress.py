@@ -120,7 +120,7 @@ class Drawn:
             TextColumn("{task.description}", markup=False),
             console=self._console, auto_refresh=False, transient=True,
         )  # fmt: skip
-        self._line = self._bar.add_task("waiting for the daemon", total=None)
+        self._line = self._bar.add_task("connecting to the daemon", total=None)
         self._changes = Changes()
         self._started = time.monotonic()
 
@@ -141,7 +141,7 @@ class Drawn:
         alone = next(iter(self._changes.tasks.values())) if reply["total"] == 1 else None
         text = self._single(alone, reply) if alone else self._several(reply)
         total, done = self._measure(alone) if alone else (reply["total"], finished(reply))
-        if reply["all_final"]:
+        if reply["all_final"] and not reply["settled"]:
             text += ", publishing"
         room = max(self._console.width - BAR_COLUMNS - 2, 1)
         self._bar.update(self._line, description=cut(printable(text), room), total=total, completed=done)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from contenthubd.ctl.arguments import Group, Parser, switch
+from contenthubd.ctl.arguments import Group, Parser, Whole, switch
 
 CATCH_UP = ("skip", "once", "all")
 AddOptions = Callable[[Parser], None]
@@ -59,14 +59,14 @@ def _preview(verbs: Group) -> None:
                              'schedule preview --cron "30 2 * * *" --time-zone Europe/Berlin'))  # fmt: skip
     preview.add_argument("name", metavar="NAME", nargs="?", help="the schedule's name, unless --cron is given")
     _times(preview, required=False)
-    preview.add_argument("--count", type=int, default=5, metavar="N", help="how many, up to 100 (default: 5)")
+    preview.add_argument("--count", type=Whole(1, 100), default=5, metavar="N", help="how many, up to 100 (default: 5)")
 
 
 def _history(verbs: Group) -> None:
     history = verbs.command("history", "schedules:history", "List past runs, newest first.",
                             ("schedule history daily", "schedule history daily --limit 200 -o jsonl"))  # fmt: skip
     history.add_argument("name", metavar="NAME", help="the schedule's name")
-    history.add_argument("--limit", type=int, default=50, metavar="N", help="maximum number to show (default: 50)")
+    history.add_argument("--limit", type=Whole(1), default=50, metavar="N", help="maximum number to show (default: 50)")
 
 
 def _one(verbs: Group, name: str) -> None:

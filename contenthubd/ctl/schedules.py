@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import OK, USAGE, Failure
-from contenthubd.ctl.listing import each, pages
+from contenthubd.ctl.listing import each, more, pages
 from contenthubd.ctl.output import Output, short
 from contenthubd.ctl.submit import request_fields
 from contenthubd.ctl.times import When, instant, minute
+from contenthubd.ctl.words import flat
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def history(args: Namespace, client: Client, output: Output) -> int:
     if not page["firings"]:
         output.say("No run was due yet.")
     elif page["next"]:
-        output.say(f"There are more; these are the newest {args.limit}. See more with --limit.")
+        more(output, args.limit, "newest")
     return OK
 
 
@@ -129,4 +130,4 @@ def _lines(schedule: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "overlap", "yes" if schedule["overlap"] else "no"
     yield "created", instant(schedule["created_at"])
     for field, value in schedule["request"].items():
-        yield field.replace("_", " "), ", ".join(value) if isinstance(value, list) else value
+        yield field.replace("_", " "), flat(value)

@@ -8,6 +8,7 @@ from contenthubd.ctl.arguments import keywords
 from contenthubd.ctl.client import Client
 from contenthubd.ctl.failure import OK, USAGE, Failure, Unreachable
 from contenthubd.ctl.output import Output, short
+from contenthubd.ctl.words import counted
 
 PATIENCE_SECONDS = 300.0
 MOST_WATCHED = 150
@@ -85,7 +86,7 @@ def _split(submitted: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[s
 def _counted(submitted: dict[str, Any]) -> str:
     new, known = _split(submitted)
     if not known:
-        return f"Submitted {len(new)} task{'s' * (len(new) != 1)} as batch {submitted['batch_id']}."
+        return f"Submitted {counted(len(new), 'task')} as batch {submitted['batch_id']}."
     return f"{len(new)} submitted, {len(known)} already submitted (same idempotency key)."
 
 
@@ -99,7 +100,9 @@ def _watched(submitted: dict[str, Any], output: Output) -> Any:
         return watch.Target(batch=batch, submitted=submitted)
     ids = tuple(dict.fromkeys(task["id"] for task in submitted["tasks"]))
     if batch and len(ids) > MOST_WATCHED:
-        output.say(f"Watching the {len(new)} new tasks only: at most {MOST_WATCHED} tasks can be watched by id.")
+        output.say(
+            f"Watching the {counted(len(new), 'new task')} only: at most {MOST_WATCHED} tasks can be watched by id."
+        )
         return watch.Target(batch=batch, submitted=submitted)
     return watch.Target(ids=ids[:MOST_WATCHED], submitted=submitted)
 
@@ -129,7 +132,7 @@ def _all_or_none(args: Namespace, read: Any, client: Client) -> dict[str, Any]:
     elif read.requests:
         faults += _faults_told_by_daemon(args, read, client)
     raise Failure(
-        f"Nothing was submitted: {len(faults)} fault{'s' * (len(faults) > 1)} in {args.file}.",
+        f"Nothing was submitted: {counted(len(faults), 'fault')} in {args.file}.",
         faults=[(None, _told(fault)) for fault in sorted(faults)], exit_code=USAGE,
         fix="Fix these lines, or skip them with --skip-bad.",
     )  # fmt: skip

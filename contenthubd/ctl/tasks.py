@@ -5,12 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable
 
+from contenthubd.ctl import timeline
 from contenthubd.ctl.client import Client, quote
 from contenthubd.ctl.failure import FAILED, OK, USAGE, Failure
-from contenthubd.ctl.listing import ago, filters, ids_or_batch, only_shown, pages, steer
+from contenthubd.ctl.listing import ago, filters, ids_or_batch, more, only_shown, pages, steer
 from contenthubd.ctl.output import Output, printable, short
 from contenthubd.ctl.times import When, duration, instant
-from contenthubd.ctl.words import publication, reason, stuck, tries, tries_short, unpublished, waiting, why
+from contenthubd.ctl.words import counted, publication, reason, stuck, tries, tries_short, unpublished, waiting, why
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ RETRIED = ("failed", "timeout")
 """What --batch tries again: a task that somebody cancelled is meant by its id only."""
 BAD_ENDS = frozenset({"failed", "timeout", "cancelled"})
 COLUMNS = ("ID", "STATE", "ACCOUNT", "CREATED", "TOPIC", "WHY")
-_INTERNAL = {"owner"}
-"""Values of facts that only JSON shows."""
 MORE = ("TRIES", "MODE", "PRIORITY", "FINISHED", "BATCH", "LOCATION")
 
 
@@ -53,7 +52,7 @@ def listed(args: Namespace, client: Client, output: Output) -> int:
     if not page["tasks"]:
         output.say("No such tasks.")
     elif page["next"]:
-        output.say(f"There are more; these are the first {args.limit}. See more with --limit.")
+        more(output, args.limit, "first")
     return OK
 
 
@@ -79,7 +78,7 @@ def wait(args: Namespace, client: Client, output: Output) -> int:
     from contenthubd.ctl import watch  # only what waits draws progress
 
     ids_or_batch(args)
-    target = watch.Target(ids=tuple(args.ids), batch=args.batch)
+    target = watch.Target(ids=tuple(dict.fromkeys(args.ids)), batch=args.batch)
     return watch.until_done(target, client, output, watch.patience(args))
 
 
@@ -140,7 +139,7 @@ def _lines(task: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     trouble = stuck(task)
     yield "next step", trouble["next_step"] if trouble else None
     yield "attempts", "\n".join(map(_attempt_line, task["attempts"]))
-    yield "timeline", "\n".join(map(_fact_line, task["facts"]))
+    yield "timeline", "\n".join(map(timeline.line, task["facts"]))
 
 
 def _expected(task: dict[str, Any]) -> str | None:
@@ -167,26 +166,13 @@ def _attempt_line(attempt: dict[str, Any]) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _fact_line(fact: dict[str, Any]) -> str:
-    data = {name: _value(name, value) for name, value in fact["data"].items() if name not in _INTERNAL}
-    told = " ".join(f"{name}={value}" for name, value in data.items() if value not in (None, ""))
-    return f"{instant(fact['at'])}  {fact['name']}  {told}".rstrip()
-
-
-def _value(name: str, value: object) -> object:
-    """A value of a fact as people read it: times in their zone, yes and no."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return instant(value) if name.endswith("_at") and isinstance(value, str) else value
-
-
 def _period(seconds: float) -> str:
     """A period in the largest unit that says it whole."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length and seconds % length == 0:
-            count = seconds / length
-            return f"the last {unit if count == 1 else f'{count:g} {unit}s'}"
-    return f"the last {seconds:g} seconds"
+            count = round(seconds / length)
+            return f"the last {unit if count == 1 else counted(count, unit)}"
+    return "the last second" if seconds == 1 else f"the last {seconds:g} seconds"
 
 
 def _stats_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -204,5 +190,5 @@ def _stats_lines(told: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 
 def _stats_waiting(told: dict[str, Any]) -> str:
     count, reason = told["waiting"], told["waiting_for"]
-    tasks = f"{count} task{'s' * (count != 1)}"
+    tasks = counted(count, "task")
     return f"{tasks}, {waiting(reason)}" if reason else tasks

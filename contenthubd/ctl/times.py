@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 MINUTE = len("2026-01-31 07:00")
+
+_IN_TEXT = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z\b")
 
 
 class When(str):
@@ -22,6 +25,11 @@ def instant(text: str | None) -> str:
         return f"{clock}{sign}{offset}"
     here = time.localtime(seconds_of(text))
     return time.strftime("%Y-%m-%d %H:%M:%S", here).rjust(19, "0") + _offset(here.tm_gmtoff)
+
+
+def instants(text: str) -> str:
+    """A sentence of the daemon with each time of it as clocks here show it."""
+    return _IN_TEXT.sub(lambda found: instant(found[0]), text)
 
 
 def minute(text: str | None) -> str:

@@ -20,7 +20,7 @@ from contenthubd.ctl.listing import pages
 from contenthubd.ctl.output import Output, short
 from contenthubd.ctl.progress import Progress, progress_for
 from contenthubd.ctl.times import duration
-from contenthubd.ctl.words import publication, reason, stuck, tries, unpublished, why
+from contenthubd.ctl.words import counted, publication, reason, stuck, tries, unpublished, why
 
 POLL_SECONDS = 25.0
 MARGIN_SECONDS = 10.0
@@ -108,7 +108,8 @@ class Watch:
                 lambda: pages(self.client, "/v1/tasks", "tasks", query, None)
             )
             return page["tasks"]
-        return [self.asked(partial(self.client.get, f"/v1/tasks/{quote(one)}")) for one in self.target.ids]
+        tasks = [self.asked(partial(self.client.get, f"/v1/tasks/{quote(one)}")) for one in self.target.ids]
+        return list({task["id"]: task for task in tasks}.values())  # one task may be named by several parts of its id
 
     def _poll(self, progress: Progress, cursor: str) -> Any:
         left = self._left()
@@ -134,7 +135,7 @@ class Watch:
         now = time.monotonic()
         if lost is None:
             lost = now
-            say(f"{failure.what} Trying again for {self.patience.reconnect:.0f} seconds.")
+            say(f"{failure.what} Trying again for {self.patience.reconnect:g} s.")
         if now - lost >= self.patience.reconnect:
             raise Unreachable(
                 f"Lost the connection to the daemon: {failure.what}", why=failure.why,
@@ -163,7 +164,7 @@ def until_done(target: Target, client: Client, output: Output, patience: Patienc
         output.say(f"\nStopped watching; the tasks continue. Watch again with: {watch.target.command}")
         return INTERRUPTED
     if not tasks:
-        fix = "List tasks with: contenthubctl task list"
+        fix = "List tasks with their batches: contenthubctl task list -o wide"
         raise Failure(f"The batch {target.batch} has no tasks.", fix=fix, exit_code=NOT_FOUND)
     _show(tasks, watch.target, output)
     return OK if all(task["state"] == "completed" and not _needs_attention(task) for task in tasks) else FAILED
@@ -178,7 +179,7 @@ def _show(tasks: list[dict[str, Any]], target: Target, output: Output) -> None:
     completed = sum(task["state"] == "completed" for task in tasks)
     published = sum(task["location"] is not None for task in tasks)
     doubtful = sum(_failed_or_unknown(one) for task in tasks if _needs_attention(task) for one in task["publications"])
-    told = f", {doubtful} publication{'s' * (doubtful != 1)} failed or unknown" if doubtful else ""
+    told = f", {counted(doubtful, 'publication')} failed or unknown" if doubtful else ""
     output.say(f"{completed} of {len(tasks)} completed, {published} published{told}.")
 
 

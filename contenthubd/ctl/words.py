@@ -14,34 +14,51 @@ _STUCK = ("failed", "unknown", "cancelled", "retrying")
 """States of a publication that a person wants to know of, the worst first."""
 
 
+def flat(value: Any) -> str:
+    """A value of the wire as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(flat, value))
+    return "" if value is None else str(value)
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """``1 task``, ``2 tasks``, ``1,000 retries``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def times(count: int) -> str:
     """``1 time``, ``4 times``."""
-    return f"{count} time{'s' * (count != 1)}"
+    return counted(count, "time")
 
 
 def tries(task: dict[str, Any]) -> str:
     """How often a task was tried, of how many; attempts that cost no retry make the total larger."""
-    counted, most = task["retry_count"], task["max_retries"] + 1
+    charged, most = task["retry_count"], task["max_retries"] + 1
     state, attempt = task["state"], task["attempt"]
+    current = f"try {min(charged + 1, most)} of {most}"
     if state in IN_FLIGHT:
-        text = f"try {min(counted + 1, most)} of {most}"
+        text = current
     elif state == "completed":
-        text = f"succeeded on try {min(counted + 1, most)} of {most}"
+        text = f"succeeded on {current}"
     elif state in ("pending", "retrying"):
-        text = f"try {min(counted + 1, most)} of {most} is next" if attempt else f"not tried yet, at most {times(most)}"
-    elif counted:
-        retries = counted - 1
-        text = f"tried {times(counted)} ({retries} {'retry' if retries == 1 else 'retries'})"
+        text = f"{current} is next" if attempt else f"not tried yet, at most {times(most)}"
+    elif attempt > charged:
+        return f"tried {times(attempt)} ({charged or 'not'} counted)"
+    elif charged:
+        return f"tried {times(charged)} ({counted(charged - 1, 'retry', 'retries')})"
     else:
-        text = "not tried yet" if not attempt else "no try was counted"
-    expected = counted + (state in IN_FLIGHT or state == "completed")
-    return f"{text}, {attempt} {'attempt' if attempt == 1 else 'attempts'} in all" if attempt > expected else text
+        return "not tried"
+    if state in ("pending", "retrying"):
+        return f"{text}, tried {times(attempt)} so far" if attempt > charged else text
+    return f"{text} (attempt {attempt})" if attempt > charged + 1 else text
 
 
 def tries_short(task: dict[str, Any]) -> str:
     """The same for a cell: ``2/4``."""
-    counted, most = task["retry_count"], task["max_retries"] + 1
-    current = counted + (task["state"] in IN_FLIGHT or task["state"] == "completed")
+    charged, most = task["retry_count"], task["max_retries"] + 1
+    current = charged + (task["state"] in IN_FLIGHT or task["state"] == "completed")
     return f"{min(current, most)}/{most}"
 
 

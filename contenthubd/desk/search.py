@@ -13,7 +13,7 @@ from contenthubd.ports.views import Listing, Views
 LISTS: Final = {
     "task": "List tasks with: contenthubctl task list",
     "content": "List contents with: contenthubctl content list",
-    "batch": "List tasks with: contenthubctl task list",
+    "batch": "List tasks with their batches: contenthubctl task list -o wide",
 }
 
 

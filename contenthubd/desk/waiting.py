@@ -50,7 +50,7 @@ class Glance:
         if found is not None:
             return found
         before = (position or 1) - 1
-        tasks = f"{before} task{'s' * (before > 1)} ahead of it in the queue" if before else "its turn"
+        tasks = f"{before:,} task{'s' * (before > 1)} ahead of it in the queue" if before else "its turn"
         return WaitingFor(code="turn", what=tasks)
 
 

@@ -20,6 +20,7 @@ MAX_TOPIC_CHARS: Final = 500
 MAX_ARGUMENT_BYTES: Final = 131_071
 MAX_KEYWORDS: Final = 20
 MOST_RETRIES: Final = 100
+MOST_CHARS: Final = 100_000
 MAX_IDEMPOTENCY_KEY_CHARS: Final = 200
 DEFAULT_MIN_CHARS: Final = 800
 DEFAULT_MAX_CHARS: Final = 3000
@@ -164,13 +165,16 @@ def _number_faults(request: Request) -> list[str]:
     faults = []
     if not 1 <= request.priority <= 10:
         faults.append(f"The priority {request.priority} is not between 1 (first) and 10 (last).")
-    if not 1 <= request.min_chars <= request.max_chars <= 100_000:
+    for name, chars in (("shortest length (min_chars)", request.min_chars), ("longest (max_chars)", request.max_chars)):
+        if not 1 <= chars <= MOST_CHARS:
+            faults.append(f"The {name} of {chars} characters is not between 1 and {MOST_CHARS:,}.")
+    if 1 <= request.max_chars < request.min_chars <= MOST_CHARS:
         faults.append(
-            f"The length {request.min_chars} to {request.max_chars} characters is not valid: "
-            "1 ≤ minimum ≤ maximum ≤ 100,000."
+            f"The shortest length (min_chars) of {request.min_chars:,} characters exceeds the longest (max_chars), "
+            f"{request.max_chars:,}; the defaults are {DEFAULT_MIN_CHARS} and {DEFAULT_MAX_CHARS:,}."
         )
     if request.max_retries is not None and not 0 <= request.max_retries <= MOST_RETRIES:
         faults.append(f"The number of retries {request.max_retries} is not between 0 and {MOST_RETRIES}.")
     if request.timeout_seconds is not None and not 1 <= request.timeout_seconds <= 86_400:
-        faults.append(f"The timeout of {request.timeout_seconds:g} seconds is not between 1 and 86,400.")
+        faults.append(f"The time limit of {request.timeout_seconds:g} seconds (timeout_seconds) is not between 1 and 86,400.")
     return faults

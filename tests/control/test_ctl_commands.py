@@ -25,7 +25,7 @@ async def test_a_task_from_submit_to_status(door: Door) -> None:
         assert json.loads(shown.out)["topic"] == "京都的秋天"
     for_people = await door.ctl("tasks", "status", task_id[-8:], "--detail")
     assert "state     pending" in for_people.out
-    assert "task_submitted  by=uid:0" in for_people.out
+    assert "task submitted  by uid:0" in for_people.out
     assert for_people.err == ""
 
 
@@ -58,8 +58,12 @@ async def test_an_idempotency_key_submits_once(door: Door) -> None:
         (["submit", "--account", "studio", "--topic", "\u200b"], USAGE, "topic"),
         (["submit", "--account", "studio", "--topic", "Tea", "--timeout", "5m"], USAGE, "--timeout-seconds"),
         (["schedule", "preview"], USAGE, "Give the name of a schedule, or --cron"),
-        (["schedule", "preview", "--cron", "0 7 * * *", "--count", "0"], USAGE, "--count: must be at least 1."),
-        (["submit", "--account", "studio", "--topic", "t", "--priority", "11"], USAGE, "The priority 11"),
+        (["schedule", "preview", "--cron", "0 7 * * *", "--count", "0"], USAGE, "Invalid value '0' for --count."),
+        (
+            ["submit", "--account", "studio", "--topic", "t", "--priority", "11"],
+            USAGE,
+            "'11' for --priority.",
+        ),
         (["submit", "--account", "studio", "--topic", "a\nID: 1"], USAGE, "contains a line break"),
         (
             ["submit", "--account", "studio", "--topic", b"caf\xe9".decode("utf-8", "surrogateescape")],

@@ -4,6 +4,7 @@ import argparse
 import io
 import re
 import shlex
+from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 
 import pytest
@@ -11,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contenthubd import __version__
-from contenthubd.ctl.arguments import Parser, leaves, parse, period, seconds
+from contenthubd.ctl.arguments import Parser, Whole, below, leaves, parse, period, seconds
 from contenthubd.ctl.commands import _COMMANDS, ALIASES, BATCH_FORMATS, HELP_TOPICS
 from contenthubd.ctl.failure import USAGE, Failure
+from contenthubd.ctl.layout import width
 from contenthubd.ctl.main import build_parser, main
 from contenthubd.ctl.output import FORMATS
 from contenthubd.ctl.run import _are_text, _arguments
 from contenthubd.ctl.texts import TEXTS
+from contenthubd.domain.request import Request, check
 from tests.running import CHECKOUT
 
 LEAVES = list(leaves(build_parser()))
@@ -94,7 +97,32 @@ def test_help_is_shown(leaf: Parser, capsys: pytest.CaptureFixture[str]) -> None
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert "examples:" in shown
-    assert max(map(len, shown.splitlines())) <= 100
+
+
+def parsers(parser: Parser) -> Iterator[Parser]:
+    """The program, every noun, every verb."""
+    yield parser
+    for child in dict.fromkeys(below(parser).values()):
+        yield from parsers(child)
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_every_help_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    every = list(parsers(build_parser()))
+    assert len(every) > len(LEAVES) + 7
+    assert [
+        (parser.prog, line) for parser in every for line in parser.format_help().splitlines() if width(line) > columns
+    ] == []
+
+
+@pytest.mark.parametrize("columns", ["60", "80"])
+def test_examples_can_be_pasted_from_the_help(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for leaf in LEAVES:
+        shown = leaf.format_help().partition("\nexamples:\n")[2]
+        pasted = [shlex.split(line) for line in shown.replace("\\\n", "").splitlines() if line.strip()]
+        assert pasted == [["contenthubctl", *shlex.split(line)] for line in examples(leaf)]
 
 
 @pytest.mark.parametrize(
@@ -163,18 +191,50 @@ def test_a_misspelled_required_option_is_named(leaf: Parser) -> None:
             assert caught.value.fix == f"Did you mean {option!r}?"
 
 
-def test_a_word_where_a_number_belongs_is_told_in_plain_words() -> None:
-    count = 0
-    for leaf in LEAVES:
-        for action in leaf._actions:
-            if action.type in (int, float):
-                option, count = action.option_strings[-1], count + 1
-                with pytest.raises(Failure) as caught:
-                    leaf.parse_args([option, "1h"])
-                assert caught.value.what == f"Invalid value '1h' for {option}.", leaf.prog
-                assert "number" in caught.value.why
-                assert caught.value.fix == f"See: {leaf.prog} --help"
-    assert count > 5
+NUMBERS = [(leaf, action) for leaf in LEAVES for action in leaf._actions if isinstance(action.type, Whole)]
+
+
+@pytest.mark.parametrize(("leaf", "action"), NUMBERS, ids=lambda one: getattr(one, "prog", getattr(one, "dest", "")))
+def test_a_number_that_is_none_or_out_of_range_is_told_with_the_option_and_the_range(
+    leaf: Parser, action: argparse.Action
+) -> None:
+    option, kind = action.option_strings[-1], action.type
+    assert isinstance(kind, Whole)
+    end = f", {kind.lowest} or more." if kind.highest is None else f" from {kind.lowest} to {kind.highest:,}."
+    beyond = [] if kind.highest is None else [str(kind.highest + 1), "9" * 5000]
+    for wrong in ("1h", "1.5", "it's", "\uff11", "0x1", "1_0", "nan", str(kind.lowest - 1), "-99999999999", *beyond):
+        with pytest.raises(Failure) as caught:
+            leaf.parse_args([f"{option}={wrong}"])
+        assert caught.value.what.startswith(f"Invalid value {wrong[:39]!r}"[:-1]), leaf.prog
+        assert caught.value.what.endswith(f" for {option}.")
+        assert len(caught.value.what) < 80
+        assert caught.value.why == f"It must be a whole number{end}"
+        assert caught.value.fix == f"See: {leaf.prog} --help"
+    assert kind(str(kind.lowest)) == kind.lowest
+    assert kind.highest is None or kind(f" {kind.highest} ") == kind.highest
+
+
+def test_every_option_that_takes_a_number_has_its_range() -> None:
+    assert len(NUMBERS) > 15
+    assert [leaf.prog for leaf in LEAVES for action in leaf._actions if action.type in (int, float)] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "option", "kind"),
+    [("priority", "--priority", "submit"), ("min_chars", "--min-chars", "submit"),
+     ("max_chars", "--max-chars", "submit"), ("max_retries", "--max-retries", "submit")],
+)  # fmt: skip
+def test_the_ranges_are_those_of_the_daemon(field: str, option: str, kind: str) -> None:
+    whole = next(
+        action.type for leaf, action in NUMBERS if leaf.prog.endswith(kind) and option in action.option_strings
+    )
+    assert isinstance(whole, Whole)
+    assert whole.highest is not None
+    wide = {"topic": "Tea", "min_chars": 1, "max_chars": 100_000}
+    for good in (whole.lowest, whole.highest):
+        assert check(Request(**{**wide, field: good})) == [], (field, good)  # type: ignore[arg-type]
+    for bad in (whole.lowest - 1, whole.highest + 1):
+        assert check(Request(**{**wide, field: bad})) != [], (field, bad)  # type: ignore[arg-type]
 
 
 def test_options_may_stand_before_and_after() -> None:

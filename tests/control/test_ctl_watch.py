@@ -86,7 +86,15 @@ async def test_a_wait_ends_as_the_publication_ended(door: Door, state: str, code
         ({"state": "failed", "retry_count": 4, "attempt": 4}, "tried 4 times (3 retries)"),
         ({"state": "failed", "retry_count": 1, "attempt": 1}, "tried 1 time (0 retries)"),
         ({"state": "running", "retry_count": 3, "attempt": 4}, "try 4 of 4"),
-        ({"state": "retrying", "retry_count": 2, "attempt": 3}, "try 3 of 4 is next, 3 attempts in all"),
+        ({"state": "retrying", "retry_count": 2, "attempt": 3}, "try 3 of 4 is next, tried 3 times so far"),
+        ({"state": "pending", "retry_count": 0, "attempt": 1}, "try 1 of 4 is next, tried 1 time so far"),
+        ({"state": "failed", "retry_count": 1, "attempt": 2}, "tried 2 times (1 counted)"),
+        ({"state": "cancelled", "retry_count": 0, "attempt": 1}, "tried 1 time (not counted)"),
+        ({"state": "cancelled", "retry_count": 0, "attempt": 0}, "not tried"),
+        ({"state": "failed", "retry_count": 2, "attempt": 2}, "tried 2 times (1 retry)"),
+        ({"state": "completed", "retry_count": 0, "attempt": 1}, "succeeded on try 1 of 4"),
+        ({"state": "completed", "retry_count": 1, "attempt": 5}, "succeeded on try 2 of 4 (attempt 5)"),
+        ({"state": "running", "retry_count": 0, "attempt": 3}, "try 1 of 4 (attempt 3)"),
         ({"state": "pending", "retry_count": 0, "attempt": 0}, "not tried yet, at most 4 times"),
     ],
 )
@@ -124,7 +132,7 @@ async def test_a_daemon_that_comes_back_is_waited_for(door: Door) -> None:
     process = await door.start_ctl(*GENERATE, "--reconnect", "2m")
     await line_with("pending", process.stderr)
     await door.close()
-    await line_with("Trying again for 120 seconds", process.stderr)
+    await line_with("Trying again for 120 s", process.stderr)
     door.app.finish(next(iter(door.app.task_views)), "Autumn", "/autumn")
     await door.open()
     result = await ended(process)
