@@ -114,7 +114,7 @@ def why(task: dict[str, Any]) -> str:
     if task["state"] in ENDED_BADLY:
         return str(error)
     if task["state"] == "retrying":
-        return "; ".join(part for part in (error, waiting(task["waiting_for"])) if part)
+        return "; ".join(part for part in (str(error).rstrip("."), waiting(task["waiting_for"])) if part)
     if task["state"] == "pending":
         return waiting(task["waiting_for"])
     one = stuck(task)

@@ -165,7 +165,10 @@ def _number_faults(request: Request) -> list[str]:
     faults = []
     if not 1 <= request.priority <= 10:
         faults.append(f"The priority {request.priority} is not between 1 (first) and 10 (last).")
-    for name, chars in (("shortest length (min_chars)", request.min_chars), ("longest (max_chars)", request.max_chars)):
+    for name, chars in (
+        ("shortest length (min_chars)", request.min_chars),
+        ("longest length (max_chars)", request.max_chars),
+    ):
         if not 1 <= chars <= MOST_CHARS:
             faults.append(f"The {name} of {chars} characters is not between 1 and {MOST_CHARS:,}.")
     if 1 <= request.max_chars < request.min_chars <= MOST_CHARS:
@@ -176,5 +179,7 @@ def _number_faults(request: Request) -> list[str]:
     if request.max_retries is not None and not 0 <= request.max_retries <= MOST_RETRIES:
         faults.append(f"The number of retries {request.max_retries} is not between 0 and {MOST_RETRIES}.")
     if request.timeout_seconds is not None and not 1 <= request.timeout_seconds <= 86_400:
-        faults.append(f"The time limit of {request.timeout_seconds:g} seconds (timeout_seconds) is not between 1 and 86,400.")
+        faults.append(
+            f"The time limit (timeout_seconds) of {request.timeout_seconds:g} s is not between 1 and 86,400 s."
+        )
     return faults

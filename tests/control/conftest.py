@@ -5,7 +5,9 @@ import io
 import os
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,16 @@ async def line_with(word: str, stream: asyncio.StreamReader | None) -> str:
             assert line, f"the output ended before {word!r} came"
             if word in line:
                 return line
+
+
+@contextmanager
+def zone(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process's time zone for a while."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", name)
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture(autouse=True)

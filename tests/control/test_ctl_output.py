@@ -1,9 +1,7 @@
 """Tables and texts: widths, colours, what a pipe gets."""
 
 import io
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,16 +13,7 @@ from contenthubd.ctl import output
 from contenthubd.ctl.layout import clusters, cut, fitted, table, width, wrap
 from contenthubd.ctl.output import Output, printable
 from contenthubd.ctl.times import When, column, duration, instant, seconds_of
-
-
-@contextmanager
-def zone(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The process's time zone for a while."""
-    with monkeypatch.context() as patched:
-        patched.setenv("TZ", name)
-        time.tzset()
-        yield
-    time.tzset()
+from tests.control.conftest import zone
 
 
 class Terminal(io.StringIO):
