@@ -65,7 +65,7 @@ def test_the_reason_of_a_retrying_task_comes_without_its_kind_too(monkeypatch: p
         ("task_claimed", {"attempt": 1, "owner": "0f3a/77bc"}, "task claimed  attempt 1"),
         ("task_accepted", {"attempt": 1, "creator_task_id": "t-7"}, "task accepted  attempt 1, creator task t-7"),
         ("task_completed", {"attempt": 1, "late": False, "chars": 1}, "task completed  attempt 1, 1 character"),
-        ("task_completed", {"attempt": 2, "late": True, "chars": 1200}, 
+        ("task_completed", {"attempt": 2, "late": True, "chars": 1200},
             "task completed  attempt 2, late, 1,200 characters"),
         (
             "attempt_failed",
