@@ -2,15 +2,15 @@
 
 import asyncio
 import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
 from multidict import MultiMapping
 
-from contenthubd.control import bounds, wire, wire_schedules
+from contenthubd.control import bounds, unknown, wire, wire_schedules
 from contenthubd.control.connections import Connections, Visitor
 from contenthubd.control.display import visible
 from contenthubd.control.peer import Peer
@@ -21,7 +21,7 @@ CONNECTIONS: Final = web.AppKey("connections", Connections)
 T = TypeVar("T", bound=wire.Refusing)
 
 _PATH: Final = re.compile(r"(?: - at `(?P<path>[^`]+)`)$")
-_UNKNOWN: Final = re.compile(r"unknown field `(.+)`", re.DOTALL)
+_UNKNOWN: Final = "Object contains unknown field"
 _BYTE: Final = re.compile(r"\s*\(byte (\d+)\)$")
 _INDEX: Final = re.compile(r"\$\.requests\[(\d+)\]")
 _LONG: Final = re.compile(r"Expected '(?:str|array)' of length (?P<sign><=|>=) (?P<bound>\d+)")
@@ -50,9 +50,9 @@ class MalformedJson(InvalidInput):
 class InvalidMessage(InvalidInput):
     """A value of the wrong type or an unknown name, found before any stage was asked."""
 
-    def __init__(self, what: str, *, why: str = "", fix: str = "", index: int | None = None) -> None:
-        super().__init__(what, why=why, fix=fix)
-        self.faults = [(index, what)] if index is not None else []
+    def __init__(self, what: str, *, fix: str = "", faults: Sequence[str | tuple[int, str]] = ()) -> None:
+        super().__init__(what, fix=fix)
+        self.faults = list(faults)
 
 
 def reply(message: wire.Telling, status: int = 200) -> web.Response:
@@ -66,7 +66,7 @@ async def body(request: web.Request, kind: type[T]) -> T:
     try:
         return _existing(msgspec.json.decode(raw, type=kind))
     except msgspec.ValidationError as error:
-        raise _invalid(str(error), kind) from None
+        raise _unknown(str(error), kind, lambda: msgspec.json.decode(raw)) or _invalid(str(error), kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(raw, str(error)) from None
 
@@ -83,10 +83,11 @@ def query(request: web.Request, kind: type[T]) -> T:
     and would select everything.
     """
     _filled(request.query, kind)
+    given = _gathered(request.query, kind)
     try:
-        return _existing(msgspec.convert(_gathered(request.query, kind), kind, strict=False))
+        return _existing(msgspec.convert(given, kind, strict=False))
     except msgspec.ValidationError as error:
-        raise _invalid(str(error), kind) from None
+        raise _unknown(str(error), kind, lambda: given) or _invalid(str(error), kind) from None
 
 
 def path_name(request: web.Request, part: str) -> str:
@@ -145,11 +146,25 @@ def _invalid(message: str, kind: type[wire.Refusing]) -> InvalidMessage:
     field = path.removeprefix("$").lstrip(".")
     index = _INDEX.match(path)
     message = _PATH.sub("", message)
-    return InvalidMessage(
-        f"{visible(field)}: {_sentence(message)}." if field else f"{_sentence(message)}.",
-        fix=_suggestion(message, kind, re.sub(r"\[.*?\]$", "", field).rpartition(".")[2]),
-        index=int(index.group(1)) if index else None,
-    )
+    what = f"{visible(field)}: {_sentence(message)}." if field else f"{_sentence(message)}."
+    fix = _suggestion(message, kind, re.sub(r"\[.*?\]$", "", field).rpartition(".")[2])
+    return InvalidMessage(what, fix=fix, faults=[(int(index.group(1)), what)] if index else [])
+
+
+def _unknown(message: str, kind: type[wire.Refusing], value: Callable[[], Any]) -> InvalidMessage | None:
+    """Every unknown name of a message at once: msgspec tells of the first one only. None if that is not the fault."""
+    if not message.startswith(_UNKNOWN):
+        return None
+    try:
+        found = unknown.unknown_fields(value(), kind)
+    except (msgspec.DecodeError, RecursionError):  # something behind the first one is worse
+        return None
+    if not found:
+        return None
+    sentences = [f"{one.sentence} {one.fix}" if len(found) > 1 else one.sentence for one in found]
+    faults = [text if one.index is None else (one.index, text) for one, text in zip(found, sentences, strict=True)]
+    several = len(found) > 1 or found[0].index is not None
+    return InvalidMessage(unknown.told(found), fix=found[0].fix if len(found) == 1 else "", faults=faults * several)
 
 
 def _sentence(message: str) -> str:
@@ -172,13 +187,7 @@ def _suggestion(message: str, kind: type[wire.Refusing], field: str) -> str:
         named = {"mode": wire.Mode, "catch_up": wire_schedules.CatchUp}
         words = get_args(named.get(field) or (wire.ReviewState if kind is wire.ContentFilter else wire.State))
         return f"Choose from {', '.join(words)}."
-    unknown = _UNKNOWN.search(message)
-    if unknown is None:
-        return ""
-    nested = wire.TopicRequest.__struct_fields__ if kind in (wire.SubmitRequest, wire_schedules.NewSchedule) else ()
-    known = [*kind.__struct_fields__, *nested]
-    near = get_close_matches(unknown.group(1)[:60], known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Valid values: {', '.join(known)}."
+    return ""
 
 
 def _filled(given: MultiMapping[str], kind: type[wire.Refusing]) -> None:

@@ -141,16 +141,18 @@ class NewAccount(Refusing):
 
 
 class SubmittedTask(Telling):
-    """One task of a submit. ``created`` is false where an idempotency key found the task of an earlier submit."""
+    """One task of a submit. A dry run creates nothing, so ``created`` is false there and ``id`` is null."""
 
-    id: str
+    id: str | None
     state: State
     topic: str
     created: bool = True
+    already_submitted: bool = False
+    """An idempotency key found the task of an earlier submit."""
 
 
 class Submitted(Telling):
-    """What a submit made, in the order of the request. After a dry run the ids are empty."""
+    """What a submit made, in the order of the request. After a dry run the ids are null."""
 
     account: str
     tasks: list[SubmittedTask]

@@ -210,6 +210,6 @@ def _show_dry_run(submitted: dict[str, Any], lines: list[int], output: Output) -
         {**submitted, "tasks": numbered}, numbered, ("LINE", "TOPIC"),
         lambda task: (str(task["line"]), task["topic"]), "topic",
     )  # fmt: skip
-    known = sum(not task["created"] for task in numbered)
+    known = sum(task["already_submitted"] for task in numbered)
     told = f", {known} already submitted" if known else ""
     output.say(f"Dry run: {len(numbered) - known} would be submitted{told}; nothing was submitted.")

@@ -111,7 +111,13 @@ def account_view(account: Account) -> wire.AccountView:
 
 
 def submitted(task: Task, created: bool) -> wire.SubmittedTask:
-    return wire.SubmittedTask(id=str(task.task_id), state=task.state.value, topic=task.topic, created=created)
+    return wire.SubmittedTask(
+        id=str(task.task_id),
+        state=task.state.value,
+        topic=task.topic,
+        created=created,
+        already_submitted=not created,
+    )
 
 
 def request(one: wire.TopicRequest) -> Request:

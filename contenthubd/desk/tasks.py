@@ -46,7 +46,9 @@ class TaskDesk:
         if order.dry_run:
             new = await self._submit.check(order.account, requests, batch=order.batch, key=order.idempotency_key)
             tasks = [
-                wire.SubmittedTask(id="", state="pending", topic=one.topic, created=created)
+                wire.SubmittedTask(
+                    id=None, state="pending", topic=one.topic, created=False, already_submitted=not created
+                )
                 for one, created in zip(requests, new, strict=True)
             ]
             return wire.Submitted(account=order.account, tasks=tasks, dry_run=True)

@@ -83,12 +83,13 @@ class MemoryApplication:
         if faults:
             raise BadRequests(faults)
         if order.dry_run:
-            told = [wire.SubmittedTask(id="", state="pending", topic=one.topic) for one in requests]
+            told = [wire.SubmittedTask(id=None, state="pending", topic=one.topic, created=False) for one in requests]
             return wire.Submitted(account=order.account, tasks=told, dry_run=True)
         if order.idempotency_key in self.keys:
             before = self.keys[order.idempotency_key]
             return msgspec.structs.replace(
-                before, tasks=[msgspec.structs.replace(one, created=False) for one in before.tasks]
+                before,
+                tasks=[msgspec.structs.replace(one, created=False, already_submitted=True) for one in before.tasks],
             )
         submitted = self._store(order)
         if order.idempotency_key:

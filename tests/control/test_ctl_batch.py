@@ -56,6 +56,9 @@ async def test_a_dry_run_submits_nothing(door: Door) -> None:
     shown = await door.ctl(*BATCH, "--file", "-", "--dry-run", stdin="Tea\n\nMate\n")
     assert shown.code == OK
     assert shown.out.split() == ["LINE", "TOPIC", "1", "Tea", "3", "Mate"]
+    for_programs = json.loads((await door.ctl(*BATCH, "--file", "-", "--dry-run", "--json", stdin="Tea\n")).out)
+    task = {"id": None, "state": "pending", "topic": "Tea", "created": False, "already_submitted": False, "line": 1}
+    assert for_programs["tasks"] == [task]
     bad = await door.ctl(*BATCH, "--file", "-", "--dry-run", "--format", "jsonl", stdin=BAD)
     assert bad.code == USAGE
     assert not door.app.task_views

@@ -13,7 +13,7 @@ from contenthubd.ctl.tasks import OPEN, RETRIED
 from contenthubd.domain.content import ContentEvent, ContentState, content_step
 from contenthubd.domain.errors import Conflict
 from contenthubd.domain.task import FINAL, TaskEvent, TaskState, step
-from tests.control.conftest import US, Door
+from tests.control.conftest import US, Door, submitted_ids
 
 VERBS = {
     ("task", "cancel"): ("will be cancelled", TaskState.PENDING, TaskState.COMPLETED),
@@ -28,7 +28,7 @@ async def batch_of(door: Door, verb: Verb, fitting: int, others: int = 0) -> tup
     """The ids of a new batch's tasks or articles: those that the verb fits, and the others."""
     topics = [wire.TopicRequest(topic=f"Tea {number}") for number in range(fitting + others)]
     made = await door.app.submit(wire.SubmitRequest(account="studio", requests=topics, batch=True), peer=US)
-    ids = [one.id for one in made.tasks]
+    ids = submitted_ids(made)
     for number, one in enumerate(ids):
         fits = number < fitting
         if verb[0] == "content":

@@ -21,7 +21,7 @@ from contenthubd.ctl.arguments import Parser, common_options, leaves, period, se
 from contenthubd.ctl.client import Client
 from contenthubd.ctl.main import build_parser, main
 from contenthubd.domain.task import TaskState
-from tests.control.conftest import US, Door
+from tests.control.conftest import US, Door, submitted_ids
 from tests.control.memory_application import MemoryApplication
 
 LEAVES = list(leaves(build_parser()))
@@ -141,10 +141,10 @@ async def trial(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     await door.open()
     await door.app.create_account(wire.NewAccount(name="studio"), peer=US)
     order = wire.SubmitRequest(account="studio", requests=[wire.TopicRequest(topic="Tea")] * 2, batch=True)
-    failed, written = (await door.app.submit(order, peer=US)).tasks
-    door.app.finish(written.id, "On tea", None)
+    failed, written = submitted_ids(await door.app.submit(order, peer=US))
+    door.app.finish(written, "On tea", None)
     door.app.status = "degraded"
-    made = Trial(door, tmp_path, failed.id, next(iter(door.app.content_views)))
+    made = Trial(door, tmp_path, failed, next(iter(door.app.content_views)))
 
     def handed_on(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         made.handed_on.append(command[1:])

@@ -5,16 +5,18 @@ from uuid import UUID
 
 import anyio
 import pytest
+from msgspec import structs
 from sqlalchemy import text
 
 from contenthubd.adapters.postgres.tasks import PostgresTasks
+from contenthubd.control import wire
 from contenthubd.control.peer import Peer
 from contenthubd.control.wire_queue import QueueStatus
 from contenthubd.desk.search import Search
 from contenthubd.desk.tasks import TaskDesk
 from contenthubd.desk.waiting import Waiting
 from contenthubd.desk.watch import Watch
-from contenthubd.domain.errors import Conflict, NotFound
+from contenthubd.domain.errors import Conflict, InvalidInput, NotFound
 from contenthubd.domain.outcome import ErrorKind, Failed
 from contenthubd.domain.task import Mode, Task, TaskEvent, TaskState
 from contenthubd.ports.stage import Stage
@@ -223,3 +225,36 @@ async def test_a_cancel_says_that_generation_goes_on_only_where_it_does(
         await house.database.changed(text("UPDATE attempt SET creator_task_id = 'c1'"))  # it was accepted, then failed
     view = await desk.cancel(str(task.task_id), peer=Peer(uid=0, gid=0, pid=1, user="ann"))
     assert ("generation continues there" in (view.hint or "")) is goes_on
+
+
+async def test_a_wait_for_nothing_is_refused_and_says_what_to_give(house: House) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await task_desk(house).wait(wire.WaitQuery())
+    assert (refused.value.what, refused.value.http_status) == ("There is nothing to wait for.", 422)
+    assert refused.value.fix == "Name tasks with id, or a batch with batch."
+
+
+@pytest.mark.parametrize(
+    ("fragment", "fix"),
+    [("abcd1234", "List tasks with their batches: contenthubctl task list -o wide"),
+     ("last", "Submit one with: contenthubctl content batch-generate")],
+)  # fmt: skip
+async def test_a_batch_that_is_not_there_is_told_with_the_list_that_shows_batches(
+    house: House, fragment: str, fix: str
+) -> None:
+    with pytest.raises(NotFound) as refused:
+        await task_desk(house).wait(wire.WaitQuery(batch=fragment))
+    assert refused.value.fix == fix
+
+
+async def test_a_dry_run_has_no_ids_and_creates_nothing(house: House) -> None:
+    desk, us = task_desk(house), Peer(uid=0, gid=0, pid=1, user="ann")
+    order = wire.SubmitRequest(
+        account="demo", batch=True, requests=[wire.TopicRequest(topic=one, idempotency_key=one) for one in ("一", "二")]
+    )
+    await desk.submit(wire.SubmitRequest(account="demo", requests=order.requests[:1]), peer=us)
+    told = (await desk.submit(structs.replace(order, dry_run=True), peer=us)).tasks
+    assert [(one.id, one.created, one.already_submitted) for one in told] == [(None, False, True), (None, False, False)]
+    made = (await desk.submit(order, peer=us)).tasks
+    assert [(one.created, one.already_submitted) for one in made] == [(False, True), (True, False)]
+    assert await house.value("SELECT count(*) FROM task") == 2
