@@ -17,6 +17,7 @@ from contenthubd.control.wire_parts import Refusing as Refusing
 from contenthubd.control.wire_parts import ReviewState as ReviewState
 from contenthubd.control.wire_parts import State as State
 from contenthubd.control.wire_parts import SteerQuery as SteerQuery
+from contenthubd.control.wire_parts import SubmittedTask as SubmittedTask
 from contenthubd.control.wire_parts import Telling as Telling
 from contenthubd.control.wire_parts import WaitingFor as WaitingFor
 
@@ -138,17 +139,6 @@ class NewAccount(Refusing):
 
 
 # ------------------------------------------------------------------------------------------------------------- replies
-
-
-class SubmittedTask(Telling):
-    """One task of a submit. A dry run creates nothing, so ``created`` is false there and ``id`` is null."""
-
-    id: str | None
-    state: State
-    topic: str
-    created: bool = True
-    already_submitted: bool = False
-    """An idempotency key found the task of an earlier submit."""
 
 
 class Submitted(Telling):

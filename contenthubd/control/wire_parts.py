@@ -70,3 +70,13 @@ class ImageView(Telling):
     prompt: str = ""
     path: str | None = None
     error: str | None = None
+
+
+class SubmittedTask(Telling):
+    """One task of a submit. A dry run has no ids and creates nothing; an idempotency key may find an earlier task."""
+
+    id: str | None
+    state: State
+    topic: str
+    created: bool = True
+    already_submitted: bool = False

@@ -232,9 +232,9 @@ def test_the_ranges_are_those_of_the_daemon(field: str, option: str, kind: str) 
     assert whole.highest is not None
     wide = {"topic": "Tea", "min_chars": 1, "max_chars": 100_000}
     for good in (whole.lowest, whole.highest):
-        assert check(Request(**{**wide, field: good})) == [], (field, good)  # type: ignore[arg-type]
+        assert check(Request(**{**wide, field: good})) == [], (field, good)  # type: ignore[arg-type]  # fields of several types
     for bad in (whole.lowest - 1, whole.highest + 1):
-        assert check(Request(**{**wide, field: bad})) != [], (field, bad)  # type: ignore[arg-type]
+        assert check(Request(**{**wide, field: bad})) != [], (field, bad)  # type: ignore[arg-type]  # fields of several types
 
 
 def test_options_may_stand_before_and_after() -> None:
