@@ -42,6 +42,8 @@ from contenthubd.stages.slots import Slots
 from contenthubd.stages.suspects import Suspects, sickness_in
 
 NOTE_TRIES: Final = 2
+MOST_CRASHED: Final = 1000
+"""Far more than there are places: an attempt without an outcome holds its place until it is rescued."""
 log = structlog.get_logger(__name__)
 
 
@@ -75,7 +77,7 @@ class Attempts:
         self._suspects = Suspects()
         self._lookup = Lookup(creator, self._left, first_pause)
         self._unwritten: set[Key] = set()
-        self._crashed: set[Key] = set()
+        self._crashed: dict[Key, None] = {}
         self._scopes: dict[Key, anyio.CancelScope] = {}
         self._killable: dict[Key, anyio.CancelScope] = {}
         self._closed = False
@@ -103,6 +105,16 @@ class Attempts:
     def crashed(self, key: Key) -> bool:
         """Whether a fault of our own ended this attempt without an outcome; its lease tells when it is rescued."""
         return key in self._crashed
+
+    def rescued(self, key: Key) -> None:
+        """It has an outcome now."""
+        self._crashed.pop(key, None)
+
+    def _note_crash(self, key: Key) -> None:
+        """The oldest may have been rescued by another daemon, which tells us nothing; it goes first."""
+        self._crashed[key] = None
+        while len(self._crashed) > MOST_CRASHED:
+            del self._crashed[next(iter(self._crashed))]
 
     def hold(self, task: Task) -> None:
         """Count a claimed attempt as ours from now on: its lease is renewed."""
@@ -149,7 +161,7 @@ class Attempts:
             with anyio.CancelScope(shield=True):
                 await self._settled(task, key, outcome)
         except Exception as fault:  # one task must not end the daemon; told with its traceback
-            self._crashed.add(key)
+            self._note_crash(key)
             log.error("attempt_left_to_its_lease", task_id=str(task.task_id), attempt=task.attempt, exc_info=fault)
         finally:
             self._scopes.pop(key, None)

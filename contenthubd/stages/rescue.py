@@ -131,6 +131,7 @@ class Rescue:
 
     async def _tried(self, flight: Flight, row: CreatorRow | None, lease: Lease) -> None:
         if await self._free(flight, row, lease):
+            self._attempts.rescued((flight.task_id, flight.attempt))
             self._postponed.discard((flight.task_id, flight.attempt))
 
     async def _crashed(self, flight: Flight, failed: Failed) -> None:

@@ -309,6 +309,20 @@ async def test_what_not_even_that_helps_is_left_to_its_lease_and_is_poison_in_th
         broken.creator._find_too = False  # type: ignore[attr-defined]  # the rescue finds the fault repaired
         await broken.rescue.tick()
         broken.creator._find_too = True  # type: ignore[attr-defined]  # and the next attempt does not
+        assert not broken.attempts.crashed((task.task_id, number)), "what was rescued is forgotten"
     now = await house.now(task)
     assert (now.state, now.error_kind, now.deaths) == (TaskState.FAILED, "poison", 3)
     assert "task_gave_up" in await house.facts(task)
+
+
+async def test_crashed_attempts_that_others_rescue_are_not_remembered_without_bound(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contenthubd.stages.attempt.MOST_CRASHED", 2)
+    broken = House(house.database, house.clock, Broken(find_too=True))
+    keys = []
+    for number in range(4):
+        task = await broken.claimed(f"第{number}个")
+        await broken.attempts.run(task)
+        keys.append((task.task_id, task.attempt))
+    assert [broken.attempts.crashed(key) for key in keys] == [False, False, True, True]
