@@ -3,8 +3,8 @@
 While a creator is sick, tasks keep their retries, however often it is asked. A creator that is sick over one task again
 and again, and works for others in between, is not sick: from the third time on that task is charged.
 
-The other way round, one task whose command ended well, printed what cannot be read and left no row is charged. When
-the same happens to another task, and none was taken in between, the creator is at fault: then nobody is, until an
+The other way round, one task whose command ended, printed what cannot be read and left no row is charged. When the
+same happens to another task, and none was taken in between, the creator is at fault: then nobody is, until an
 attempt is counted as one of those that may not go on forever (``domain/outcome.COUNTED``).
 """
 
@@ -63,8 +63,8 @@ def sickness_in(outcome: Outcome) -> Sick | None:
 
 
 def _left_no_row(outcome: Failed | Unknown) -> bool:
-    """Whether the command ended well and printed what cannot be read; its row was looked for before."""
+    """Whether the command told of no task; its row was looked for before."""
     if isinstance(outcome, Unknown):
-        return outcome.exit_code == 0
+        return outcome.exit_code is not None
     unreadable = outcome.kind is ErrorKind.OUTPUT_UNREADABLE
-    return unreadable and outcome.exit_code == 0 and outcome.creator_task_id is None
+    return unreadable and outcome.exit_code is not None and outcome.creator_task_id is None

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from contenthubd.adapters.creator import directory, frame, listing, output, redis_probe, result, usage, verdict
+from contenthubd.adapters.creator import directory, frame, listing, output, redis_probe, result, usage, verdict, wordings
 from contenthubd.adapters.creator.command import Finished
 from contenthubd.domain import attempt, foreign, forms, placeholders, refusals
 
@@ -69,6 +69,11 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     ),
     "contenthubd.adapters.creator.verdict:refusal": lambda text: verdict.refusal(Finished(1, 1, text, text)),
     "contenthubd.adapters.creator.verdict:story": lambda text: verdict.story(Finished(1, 1, text, text)),
+    "contenthubd.adapters.creator.verdict:is_unknown_task": lambda text: verdict.is_unknown_task(
+        Finished(1, 1, text, text)
+    ),
+    "contenthubd.adapters.creator.wordings:usage_fault": lambda text: wordings.usage_fault(bounded(text)),
+    "contenthubd.adapters.creator.wordings:of_the_task": lambda text: wordings.of_the_task(bounded(text)),
     "contenthubd.adapters.creator.verdict:quoted": lambda text: verdict.quoted(bounded(text)),
     "contenthubd.domain.attempt:is_marked_otherwise": lambda text: attempt.is_marked_otherwise(bounded(text), MARK),
     "contenthubd.domain.foreign:text": lambda text: foreign.text(bounded(text), most=LARGE, repair=True),

@@ -9,14 +9,13 @@ from typing import Final
 import anyio
 import structlog
 
-from contenthubd.adapters.creator import output
 from contenthubd.adapters.creator.command import Commands, Cut, Ended, Finished
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
 from contenthubd.adapters.creator.offloop import off_loop
 from contenthubd.adapters.creator.result import Result, result
 from contenthubd.adapters.creator.settings import CreatorSettings
-from contenthubd.adapters.creator.verdict import answered, refusal, sickness, story
+from contenthubd.adapters.creator.verdict import answered, is_unknown_task, refusal, sickness, story
 from contenthubd.domain.outcome import ErrorKind, Failed, Outcome, RowState, Succeeded, Unknown
 
 _PAUSES: Final = (0.0, 0.1, 0.3, 0.9)
@@ -57,7 +56,7 @@ class Results:
             env=environment(self._settings, redis=False),
             article=True,
         )
-        if isinstance(ended, Finished) and output.unknown_task(ended.stderr_tail):
+        if is_unknown_task(ended):
             return Failed(ErrorKind.LOST, "The creator does not know the task.", creator_task_id=creator_task_id)
         wrong = sickness(ended, self._directory) or refusal(ended)
         if wrong:

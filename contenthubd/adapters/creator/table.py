@@ -22,7 +22,7 @@ from contenthubd.adapters.creator.frame import text_of
 from contenthubd.adapters.creator.offloop import off_loop
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.usage import CREATE_OPTIONS, options_in, required_in
-from contenthubd.adapters.creator.verdict import answered, sickness, story
+from contenthubd.adapters.creator.verdict import answered, is_unknown_task, sickness, story
 from contenthubd.domain.attempt import MARK_PREFIX
 from contenthubd.domain.foreign import Unreadable
 from contenthubd.domain.outcome import CreatorRow, ErrorKind, RowState, Sick
@@ -120,7 +120,7 @@ class CreatorTable:
         ended = await self._commands.run(
             ["status", f"--task-id={creator_task_id}"], env=environment(self._settings, redis=False)
         )
-        if isinstance(ended, Finished) and output.unknown_task(ended.stderr_tail):
+        if is_unknown_task(ended):
             return None
         sick = sickness(ended, self._directory)
         if sick:

@@ -11,7 +11,11 @@ CREATE_OPTIONS: Final = (
 )  # fmt: skip
 """What a task is handed over with."""
 _OPTION: Final = re.compile(r"--[a-z][a-z-]{0,60}")
-_REQUIRED: Final = re.compile(r"(?:required|needs the) option '?(?:-\w, )?(--[a-z][a-z-]{0,60})")
+_REQUIRED: Final = re.compile(
+    r"(?:(?:required|missing|needs the) (?:required )?(?:option|flag|argument)s?(?:\(s\))?:?(?! were| are)"
+    r"|(?:are required|not provided):) ['\"`]?(?:-\w, )?(?:--)?([a-z][a-z-]{0,60})",
+    re.IGNORECASE,
+)
 
 
 def options_in(printed: bytes) -> frozenset[str]:
@@ -22,4 +26,4 @@ def options_in(printed: bytes) -> frozenset[str]:
 def required_in(said: str) -> str:
     """The option that a refusal asks for; empty if it asks for none."""
     found = _REQUIRED.search(said[:HELP_READ])
-    return found[1] if found else ""
+    return f"--{found[1]}" if found else ""

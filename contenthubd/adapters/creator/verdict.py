@@ -9,16 +9,17 @@ from typing import Final
 
 from contenthubd.adapters.creator.command import Cut, Ended, Finished, NotStarted
 from contenthubd.adapters.creator.directory import Directory
-from contenthubd.adapters.creator.output import missing_variables, only_banner
+from contenthubd.adapters.creator.frame import text_of
+from contenthubd.adapters.creator.output import missing_variables, only_banner, unknown_task
 from contenthubd.adapters.creator.settings import MEBIBYTE
+from contenthubd.adapters.creator.wordings import of_the_task, usage_fault
+from contenthubd.domain.attempt import MARK_PREFIX
 from contenthubd.domain.outcome import ErrorKind, Failed, Sick
 
 _NO_PROGRAM: Final = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.ELOOP, errno.EPERM})
 _SHELL_FOUND_NOTHING: Final = frozenset({126, 127})
 _BROKEN_INSTALL: Final = ("ERR_MODULE_NOT_FOUND", "Cannot find module", "ERR_DLOPEN_FAILED", "bindings file")
 _NO_QUEUE: Final = ("TaskQueue is not available", "Redis is not configured", "REDIS_URL is not configured")
-_USAGE: Final = ("unknown option", "unknown command", "option", "required option", "too many", "missing")
-_OF_THE_TASK: Final = ("--topic", "--requirements", "--keywords", "--min-words", "--max-words")
 _REFUSED_BY: Final = ("❌ 错误: ", "❌ 参数验证失败: ")
 _REFUSALS: Final = (
     "必须提供", "不支持", "Topic is required", "Requirements are required", "Mode must be", "minWords cannot",
@@ -28,6 +29,7 @@ _DATABASE: Final = (
     "disk image is malformed", "file is not a database", "no such table", "readonly database", "disk I/O error",
     "no such column",
 )  # fmt: skip
+_COMPLAINT_READ: Final = 4096
 _LINES_QUOTED: Final = 3
 _QUOTED: Final = 300
 
@@ -37,6 +39,8 @@ def sickness(ended: Ended, directory: Directory) -> Sick | None:
     if isinstance(ended, NotStarted):
         return _unstarted(ended.error, directory)
     said = ended.stderr_tail
+    if not _has_failed(ended):
+        return None
     variables = missing_variables(said)
     if variables is not None:
         names = ", ".join(variables) or "environment variables"
@@ -50,24 +54,31 @@ def sickness(ended: Ended, directory: Directory) -> Sick | None:
         return Sick(ErrorKind.CREATOR_REDIS_DOWN, "creator.redis_url is not set; async mode needs it.")
     if ended.cut is None and ended.exit_code == 1 and not said and only_banner(ended.stdout):
         return directory.silent_exit()
-    if ended.exit_code > 0 and (line := _usage_fault(said)) and not _of_the_task(line):
+    if (line := usage_fault(_complaint(ended))) and not of_the_task(line):
         return Sick(ErrorKind.CREATOR_CHANGED, f"content-creator rejected a command or option: {line}.")
-    if ended.exit_code == 1 and (word := next((word for word in _DATABASE if word in said), None)):
+    if word := next((word for word in _DATABASE if word in said), None):
         found = said[said.index(word) :].split()[0].rstrip(":,.;") if word == "SQLITE_" else word
         return Sick(ErrorKind.DATABASE_MISSING, f"content-creator's database cannot be used: {found}.")
     return None
 
 
-def _usage_fault(said: str) -> str | None:
-    """The first line in which the command line parser refuses; what follows may be a text of the task's."""
-    line = next((line for line in said.splitlines() if line.startswith("error: ")), "")
-    return line.removeprefix("error: ").rstrip(".")[:_QUOTED] if line[7:].startswith(_USAGE) else None
+def _has_failed(ended: Finished) -> bool:
+    """Whether its complaints say why: who printed an answer may warn of anything, and who was killed said too little."""
+    return ended.exit_code > 0 or (ended.exit_code == 0 and only_banner(ended.stdout))
 
 
-def _of_the_task(line: str) -> bool:
-    """Whether it is a value that was refused, and one that differs from task to task."""
-    option, found, _ = line.partition(" argument '")
-    return bool(found) and any(name in option for name in _OF_THE_TASK)
+def is_unknown_task(ended: Ended) -> bool:
+    """Whether the creator said that it has no task of this id."""
+    if not isinstance(ended, Finished) or not _has_failed(ended):
+        return False
+    return unknown_task(ended.stderr_tail) or unknown_task(text_of(ended.stdout[-_COMPLAINT_READ:]))
+
+
+def _complaint(ended: Finished) -> str:
+    """What a command that failed said; on stdout if it said nothing on stderr and did not begin to work on a task."""
+    if ended.stderr_tail or MARK_PREFIX.encode() in ended.stdout:
+        return ended.stderr_tail
+    return text_of(ended.stdout[-_COMPLAINT_READ:])
 
 
 def _unstarted(error: OSError | ValueError, directory: Directory) -> Sick | None:
@@ -85,8 +96,8 @@ def refusal(ended: Ended) -> Failed | None:
             return Failed(ErrorKind.REFUSED, f"The texts cannot be passed to content-creator: {ended.error}.")
         return None
     said = ended.stderr_tail
-    line = _usage_fault(said) or next((line for line in said.splitlines() if _refuses(line)), None)
-    if ended.exit_code == 1 and line:
+    line = usage_fault(_complaint(ended)) or next((line for line in said.splitlines() if _refuses(line)), None)
+    if ended.exit_code > 0 and line:
         return Failed(ErrorKind.REFUSED, f"content-creator rejected the request: {line}", ended.exit_code, said)
     return None
 
