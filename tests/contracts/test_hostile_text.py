@@ -15,7 +15,17 @@ from typing import Any
 
 import pytest
 
-from contenthubd.adapters.creator import directory, frame, listing, output, redis_probe, result, usage, verdict, wordings
+from contenthubd.adapters.creator import (
+    directory,
+    frame,
+    listing,
+    output,
+    redis_probe,
+    result,
+    usage,
+    verdict,
+    wordings,
+)
 from contenthubd.adapters.creator.command import Finished
 from contenthubd.domain import attempt, foreign, forms, placeholders, refusals
 

@@ -197,59 +197,6 @@ async def test_a_worker_that_we_stopped_ourselves_costs_nothing(house: House) ->
     assert (now.state, now.error_kind, now.retry_count, now.deaths) == (TaskState.RETRYING, "stopped", 0, 0)
 
 
-class StoppedAt(ScriptedCreator):
-    """Our stop begins in the middle of a look: the flag first, as the daemon does it, then the worker is gone."""
-
-    def __init__(self, moment: str, row: RowState) -> None:
-        super().__init__()
-        self.moment, self.row = moment, row
-        self.house: House | None = None
-
-    def _stop(self, moment: str) -> None:
-        if moment == self.moment and self.house is not None:
-            self.house.poll.draining = True
-            self.workers["w1"] = False
-            for creator_task_id in self.table:
-                self.move(creator_task_id, state=self.row)
-
-    async def rows(self, wanted: Collection[str]) -> dict[str, CreatorRow] | Sick:
-        self._stop("before the answer")
-        found = await super().rows(wanted)
-        self._stop("behind the answer")
-        return found
-
-    async def cause(self, creator_task_id: str) -> str | None:
-        self._stop("while the cause is read")
-        return await super().cause(creator_task_id)
-
-    def worker_alive(self, worker_id: str) -> bool | None:
-        self._stop("as its worker is looked for")
-        return super().worker_alive(worker_id)
-
-
-MOMENTS = ["before the answer", "behind the answer", "as its worker is looked for", "while the cause is read"]
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("row", [RowState.RUNNING, RowState.FAILED])
-async def test_a_worker_that_ends_with_us_in_the_middle_of_a_look_costs_nothing(
-    house: House, moment: str, row: RowState
-) -> None:
-    creator = StoppedAt(moment, row)
-    house = House(house.database, house.clock, creator)
-    task, creator_task_id = await house.accepted(max_retries=0)
-    creator.workers["w1"] = True
-    seen = RowState.FAILED if "cause" in moment else RowState.RUNNING
-    creator.move(creator_task_id, state=seen, worker_id="w1", error="Failed to claim task x")
-    creator.house = house
-    for _ in range(3):
-        await house.look()
-        house.poll.stopping = True
-    now = await house.now(task)
-    assert house.poll.draining, "the stop began"
-    assert (now.state, now.error_kind, now.retry_count, now.deaths) == (TaskState.RETRYING, "stopped", 0, 0)
-
-
 async def test_a_pending_row_without_a_job_is_queued_again_and_not_too_often(house: House) -> None:
     task, creator_task_id = await house.accepted()
     house.creator.without_job.add(creator_task_id)

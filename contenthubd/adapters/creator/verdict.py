@@ -63,7 +63,7 @@ def sickness(ended: Ended, directory: Directory) -> Sick | None:
 
 
 def _has_failed(ended: Finished) -> bool:
-    """Whether its complaints say why: who printed an answer may warn of anything, and who was killed said too little."""
+    """Whether its complaints say why. Who printed an answer may warn of anything; who was killed said too little."""
     return ended.exit_code > 0 or (ended.exit_code == 0 and only_banner(ended.stdout))
 
 

@@ -36,10 +36,11 @@ _SURE: Final = re.compile(
     re.IGNORECASE,
 )
 _PERHAPS: Final = re.compile(
-    rf"(?:unknown|unrecogni[sz]ed|unexpected|bad|unsupported|invalid|illegal|nonexistent|non-existent|extraneous|no such)"
+    r"(?:unknown|unrecogni[sz]ed|unexpected|bad|unsupported|invalid|illegal|non-?existent|extraneous|no such)"
     rf" (?:[\w-]{{1,20}} ){{0,2}}(?:{_THING}|parameters?|choice|values?)\b"
     r"|['\"`]?--?\w[\w-]{0,40}['\"`]? (?:is|was) (?:not|un)"
-    rf"|(?:the |found )?{_THING}[: ].{{0,200}}(?:not found|expected|recogni[sz]ed|unknown|invalid|does not exist|given:|not a)",
+    rf"|(?:the |found )?{_THING}[: ].{{0,200}}"
+    r"(?:not found|expected|recogni[sz]ed|unknown|invalid|does not exist|given:|not a)",
     re.IGNORECASE,
 )
 _NAMED: Final = re.compile(
