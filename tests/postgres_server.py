@@ -105,7 +105,9 @@ class TestServer:
         await self._execute(f'CREATE DATABASE "{name}"')
         await make(self._url_of(name))
         if filled:
-            self._fingerprints[name] = (await self._look(self._url_of(name), filled))[0]
+            connection = await connect_to(self._url_of(name))
+            self._fingerprints[name] = await fingerprint(connection, filled)
+            await connection.close(timeout=10)
         await self._execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false IS_TEMPLATE true')
 
     async def fresh_database(self, template: str) -> str:
@@ -123,14 +125,28 @@ class TestServer:
     async def give_back(self, url: str, template: str) -> None:
         """Empty a copy of ``template`` for whoever comes next; remove it if more than rows was changed."""
         try:
-            fingerprint, bulk = await self._look(url, self._filled[template])
+            emptied = await self._emptied(url, template)
         except (OSError, asyncpg.PostgresError):  # the test removed it, renamed it or closed it to everybody
-            fingerprint, bulk = "", 0
-        if fingerprint != self._fingerprints[template] or bulk > _BULKY:
+            emptied = False
+        if emptied:
+            self._empty.setdefault(template, []).append(url)
+        else:
             await self._execute(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)')
-            return
-        await self._execute(_EMPTY.format(filled=", ".join(f"'{name}'" for name in self._filled[template])), url)
-        self._empty.setdefault(template, []).append(url)
+
+    async def _emptied(self, url: str, template: str) -> bool:
+        """Whether the database is again as its template; nothing is done to one in which more than rows was changed."""
+        filled = self._filled[template]
+        connection = await connect_to(url)  # one for everything: each is a process of the server
+        try:
+            await connection.execute(_HANG_UP)
+            if await fingerprint(connection, filled) != self._fingerprints[template]:
+                return False
+            if await connection.fetchval(_LARGEST) > _BULKY:
+                return False
+            await connection.execute(_EMPTY.format(filled=", ".join(f"'{name}'" for name in filled)))
+            return True
+        finally:
+            await connection.close(timeout=10)
 
     async def drop(self, url: str) -> None:
         """Remove a database, whoever is still connected to it."""
@@ -138,15 +154,6 @@ class TestServer:
 
     def _url_of(self, name: str) -> str:
         return make_url(self._url).set(database=name).render_as_string(hide_password=False)
-
-    async def _look(self, url: str, filled: tuple[str, ...]) -> tuple[str, int]:
-        """The fingerprint of a database with the rows of these tables, and how many bytes its largest table has."""
-        connection = await connect_to(url)
-        try:
-            await connection.execute(_HANG_UP)
-            return await fingerprint(connection, filled), await connection.fetchval(_LARGEST)
-        finally:
-            await connection.close(timeout=10)
 
     async def _execute(self, sql: str, url: str | None = None) -> None:
         connection = await connect_to(url or self._url_of("postgres"))
