@@ -18,6 +18,7 @@ from contenthubd.config.keys import CONFIG_VARIABLE, KEYS, SECTIONS
 from contenthubd.config.model import Config
 from contenthubd.config.sources import Gathered, Given, from_environment, from_files, from_flags
 from contenthubd.config.values import check, plain
+from contenthubd.documents import document
 from contenthubd.domain.errors import InvalidConfig, InvalidInput
 
 SYSTEM_FILE = Path("/etc/contenthubd/config.toml")
@@ -108,7 +109,7 @@ def load(path: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, o
     if not files.unread:
         judged.faults.extend(_contradictions(config, judged))
     if judged.faults:
-        raise InvalidConfig(judged.faults, fix="docs/configuration.md lists every key with its range and default.")
+        raise InvalidConfig(judged.faults, fix=f"Every key with its range and default: {document('configuration.md')}")
     return Loaded(config=config, origins=MappingProxyType(judged.origins), files=tuple(files.files))
 
 

@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import ContentLengthError, TransferEncodingError
 
 from contenthubd.control import wire
 from contenthubd.control.display import visible
+from contenthubd.documents import document
 from contenthubd.domain.errors import ContentHubError
 
 log = structlog.get_logger(__name__)
@@ -89,7 +90,7 @@ def as_problem(request: web.BaseRequest, response: web.StreamResponse) -> web.St
     why = fix = ""
     match response:
         case web.HTTPNotFound():
-            what, fix = f"There is nothing at {path}.", "See docs/http-api.md."
+            what, fix = f"There is nothing at {path}.", f"Every path: {document('http-api.md')}"
         case web.HTTPMethodNotAllowed():
             what = f"{path} does not support the method {visible(request.method[:_SHOWN_CHARS])}."
             fix = f"Valid methods: {', '.join(sorted(response.allowed_methods))}."
