@@ -13,6 +13,7 @@ its exit code. It ends when the socket is closed.
 import asyncio
 import atexit
 import functools
+import gc
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -30,6 +32,12 @@ CHECKOUT = Path(__file__).parent.parent
 MOST_BYTES = 1 << 20
 OURS = ("CREATOR_SIMULATOR_", "CONTENTHUBD_")
 """Variables that are read when a daemon runs, not when Python or a library starts."""
+PARTS = (
+    "contenthubd.__main__", "contenthubd.daemon", "contenthubd.adapters.queue.redis", "contenthubd.runtime.clock",
+    "contenthubd.runtime.log", "anyio._backends._asyncio", "anyio.streams.tls", "encodings.utf_8_sig",
+    "sqlalchemy.dialects.postgresql.asyncpg", "uuid_utils.compat",
+)  # fmt: skip
+"""What a daemon imports sooner or later; libraries look up some of it by name."""
 
 
 class Forked:
@@ -150,8 +158,7 @@ def _be_a_daemon(asked: dict[str, Any], log: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    import contenthubd.__main__
-    import contenthubd.adapters.queue.redis
-    import contenthubd.daemon  # noqa: F401 - imported here, once, for all forks
-
+    for part in PARTS:
+        import_module(part)
+    gc.freeze()  # or else every fork would copy what its collector looks at
     _serve(socket.socket(fileno=int(sys.argv[1])))
