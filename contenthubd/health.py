@@ -56,8 +56,7 @@ class Health:
     async def report(self) -> wire.Health:
         """The state of every part, with what to do about each fault."""
         unreachable = await self._database_fault()
-        conditions = [unreachable or self._database.condition(), *(loop.last_fault for loop in self._loops.values())]
-        database = next((fault for fault in conditions if isinstance(fault, DatabaseUnavailable)), None)
+        database = unreachable or self._database.condition() or self._met_by_a_loop()
         queue = await self.queue()
         kind = "embedded" if self._embedded else "server"
         faults, creator = list(self._faults(database, queue)), self._parts.base.creator.health()
@@ -122,7 +121,15 @@ class Health:
             except DatabaseUnavailable as fault:
                 return fault
             return None
-        return DatabaseUnavailable(f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} second.", fix=AGAIN)
+        # a loop had the time to find out why, as when each of several hosts must be tried
+        return self._met_by_a_loop() or DatabaseUnavailable(
+            f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} second.", fix=AGAIN
+        )
+
+    def _met_by_a_loop(self) -> DatabaseUnavailable | None:
+        """What the last round of some loop ended with, if that was the database."""
+        faults = (loop.last_fault for loop in self._loops.values())
+        return next((fault for fault in faults if isinstance(fault, DatabaseUnavailable)), None)
 
 
 def _not_started(fault: Exception) -> DatabaseUnavailable:

@@ -1,4 +1,4 @@
-"""`db upgrade` and `db restore` die by SIGKILL at every step: the old database is whole, or the new one is.
+"""`db upgrade`, `db restore` and `db backup` die by SIGKILL at every step: what was there is whole, or what is new is.
 
 Every case has a database and a state directory of its own. The commands are real processes; one process that has loaded
 the program makes them all by fork, since loading it costs more than all the rest.
@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from contenthubd import faultpoints
+from contenthubd.adapters.postgres import archive
 from contenthubd.adapters.postgres.admission import admit
 from contenthubd.adapters.postgres.backup import backup
 from contenthubd.adapters.postgres.engine import Database
@@ -23,6 +24,7 @@ from contenthubd.adapters.postgres.migrate import NEWEST, scripts, upgrade, vers
 from contenthubd.adapters.postgres.prune import PostgresRetention
 from contenthubd.adapters.postgres.restore import restore
 from contenthubd.adapters.postgres.validate import validate
+from contenthubd.ctl.failure import CONFLICT
 from contenthubd.domain.errors import DatabaseUnavailable
 from tests import prepared_cluster
 from tests.acceptance.test_db_commands import db, images
@@ -42,6 +44,7 @@ RESTORES = [
     "restore.checked", "restore.cleared", "upgrade.step:1", "restore.made", "restore.table:1", "restore.table:6",
     "restore.image", "restore.filled", f"upgrade.step:{1 + STEPS}", "restore.done", "restore.committed",
 ]  # fmt: skip
+BACKUPS = ["backup.table:1", "backup.table:6", "backup.image", "backup.finished", "backup.renamed"]
 FORKS = """
 import json, os, sys
 import alembic.command, contenthubd.database
@@ -65,6 +68,8 @@ class Case:
     point: str
     database: Database
     state_dir: Path
+    words: tuple[str, ...] = ()
+    """What stands behind the command in this case alone."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -78,7 +83,7 @@ class Case:
 
 async def run(cases: Sequence[Case], *words: str) -> list[int]:
     """The same command for every case; the exit codes."""
-    plan = [(case.environ, ["db", *words]) for case in cases]
+    plan = [(case.environ, ["db", *words, *case.words]) for case in cases]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", FORKS, cwd=CHECKOUT, env=plain_environment(), stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
@@ -147,6 +152,26 @@ async def test_a_restore_that_is_killed_has_replaced_all_or_nothing(
     for case in cases:
         assert await everything(case.database, wanted.columns) == wanted
         assert images(case.state_dir) == pictures
+
+
+async def test_a_backup_that_is_killed_leaves_a_complete_file_or_none(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    source = await in_use(make_database, tmp_path, "source")
+    files = [tmp_path / point.replace(":", "-") / "backup.tar.gz" for point in BACKUPS]
+    cases = [
+        Case(point, source.database, source.state_dir, (str(file),)) for point, file in zip(BACKUPS, files, strict=True)
+    ]
+    for file in files:
+        file.parent.mkdir()
+    assert await run(cases, "backup") == [-signal.SIGKILL] * len(cases)
+    for case, file in zip(cases, files, strict=True):
+        assert file.exists() is (case.point == "backup.renamed"), case.point
+        case.point = ""  # again, undisturbed
+    assert await run(cases, "backup") == [0] * (len(cases) - 1) + [CONFLICT], "the last one was complete"
+    for file in files:
+        assert [path.name for path in file.parent.iterdir()] == [file.name], "what was unfinished is removed"
+        assert archive.checked(file, NEWEST).images == len(images(source.state_dir)) > 0
 
 
 @pytest.mark.parametrize("tag", ["CREATE TABLE", "CREATE INDEX", "ALTER TABLE"])

@@ -184,6 +184,54 @@ async def test_another_program_at_the_port_is_one_sentence(state_dir: Path, name
     assert f"127.0.0.1:{port}" in said
 
 
+def beside(server: Server, first: str, attributes: str = "any", seconds: int = 2) -> str:
+    """An address of two hosts: this one, then the server."""
+    folder = make_url(server.url).query["host"]
+    query = f"target_session_attrs={attributes}&connect_timeout={seconds}"
+    return f"postgresql://plain@/contenthub?host={first}&host={folder}&{query}"
+
+
+@pytest.mark.parametrize("name", [*STRANGERS, "one that says nothing", "nobody", "no name"])
+async def test_the_next_host_is_asked_when_one_cannot_be_used(server: Server, state_dir: Path, name: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(8 if name in STRANGERS else -1)
+        writer.write(STRANGERS.get(name, b""))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as stranger:
+        port = stranger.sockets[0].getsockname()[1]
+        first = {"nobody": "/nowhere", "no name": "nowhere.invalid"}.get(name, f"127.0.0.1:{port}")
+        code, said = await checked(beside(server, first), state_dir)
+    assert code == 0, said
+
+
+async def test_what_the_server_decided_ends_the_search(server: Server, state_dir: Path) -> None:
+    folder = make_url(server.url).query["host"]
+    code, said = await checked(f"postgresql://plain@/missing?host={folder}&host=/nowhere", state_dir)
+    assert code == REFUSED
+    assert f"PostgreSQL at {folder}/.s.PGSQL.5432 has no database 'missing'." in said
+
+
+@pytest.mark.parametrize(
+    ("attributes", "why", "fix"),
+    [("standby", "it is a primary", "set target_session_attrs=read-write"), ("read-only", "it permits writing", "set")],
+)
+async def test_each_host_is_told_with_what_is_wrong_with_it(
+    server: Server, state_dir: Path, attributes: str, why: str, fix: str
+) -> None:
+    folder = make_url(server.url).query["host"]
+    code, said = await checked(beside(server, "/nowhere", attributes), state_dir)
+    assert code == UNAVAILABLE
+    assert f"No server in database.url fits target_session_attrs={attributes}." in said
+    assert "At /nowhere/.s.PGSQL.5432: No such file or directory." in said
+    assert f"At {folder}/.s.PGSQL.5432: {why}." in said
+    assert fix in said
+    assert (await checked(beside(server, "/nowhere", "prefer-standby"), state_dir))[0] == 0
+    code, said = await checked("postgresql://plain@/x?host=/nowhere&host=/neither", state_dir)
+    assert code == UNAVAILABLE
+    assert "At /nowhere/.s.PGSQL.5432, /neither/.s.PGSQL.5432: No such file or directory." in said
+
+
 async def test_a_server_that_is_full_up(server: Server, state_dir: Path) -> None:
     """max_connections itself: its last places are the superuser's."""
     held = [await connect_to(server.url)]

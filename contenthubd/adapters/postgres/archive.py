@@ -5,24 +5,26 @@ Tables lie in an order in which their foreign keys can be filled. The file is wr
 when it is safely on the disk, so that a backup is whole or not there. Members are copied in pieces: memory stays flat.
 """
 
+import fcntl
 import gzip
 import hashlib
 import os
 import re
 import secrets
+import stat
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Annotated, Final
 
 import msgspec
 
-from contenthubd import durable
+from contenthubd import durable, faultpoints
 from contenthubd.domain.errors import Conflict, InvalidInput, StateDirectoryDenied, StateDirectoryError
 
 FORMAT: Final = 1
@@ -31,8 +33,13 @@ IMAGES: Final = "images/"
 MANIFEST: Final = "manifest.json"
 MODE: Final = 0o600
 _PIECE: Final = 1 << 20
+_LARGEST_MANIFEST: Final = 256 << 20
+"""It tells a line of each image; what is longer is no manifest of ours and is cut short."""
+_LONGEST_STEM: Final = 200
+_UNFINISHED: Final = ".tmp"
 _NAME: Final = re.compile(r"tables/\w+|images/[0-9A-Za-z_-]+/[0-9A-Za-z_-]+\.[0-9A-Za-z]+")
-_DAMAGE: Final = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
+_DAMAGE: Final = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, TypeError, ValueError)
+"""What unpacking raises; the last two where tarfile itself stumbles, as over a file of three bytes."""
 
 
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +58,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: str
     created_at: datetime
     tables: tuple[TableEntry, ...]
-    sequences: dict[str, int]
+    sequences: dict[str, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]]
     """``table.column`` → the last number that was given."""
     images: int
     missing_images: tuple[str, ...]
@@ -112,26 +119,79 @@ def checksum(file: IO[bytes]) -> str:
 @contextmanager
 def created(path: Path, *, force: bool) -> Iterator[Writer]:
     """A new backup at ``path`` once the block ends well. Conflict if one is there, StateDirectoryError for the disk."""
-    if path.exists() and not force:
-        raise Conflict(
-            f"{path} already exists.",
-            why="An existing file is not overwritten.",
-            fix="Name another file, or use --force.",
-        )
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    _check_target(path, force=force)
+    _remove_leftovers(path)
+    temporary = path.with_name(f"{_hidden(path)}{secrets.token_hex(4)}{_UNFINISHED}")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE), "wb") as file:
+            _mark_in_use(file.fileno())
             with (
                 gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6) as packed,
                 tarfile.open(fileobj=packed, mode="w|") as tar,
             ):
                 yield Writer(path, tar)
             durable.finish(file)
-        durable.rename(temporary, path)
+            faultpoints.reached("backup.finished")
+            durable.rename(temporary, path)
+        faultpoints.reached("backup.renamed")
     except OSError as fault:
         raise unwritable(path, fault) from fault
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the next backup removes it
+            temporary.unlink()
+
+
+def _hidden(path: Path) -> str:
+    """How the name of an unfinished backup begins; shorter than the longest name there may be."""
+    return f".{os.fsdecode(os.fsencode(path.name)[:_LONGEST_STEM])}."
+
+
+def _check_target(path: Path, *, force: bool) -> None:
+    """Conflict for what is there and is to stay; StateDirectoryError for what is no file, or cannot be looked at."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        found = None
+    except OSError as fault:
+        raise unwritable(path, fault) from fault
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+        raise StateDirectoryError(
+            f"The backup {path} cannot be written.",
+            why=f"{path} is {kind}.",
+            fix="Name a file, such as backup.tar.gz; it is made in the same directory first and then renamed.",
+        )
+    if found is not None and not force:
+        raise Conflict(
+            f"{path} already exists.",
+            why="An existing file is not overwritten.",
+            fix="Name another file, or use --force.",
+        )
+
+
+def _mark_in_use(descriptor: int) -> None:
+    """Held until the file is closed, however its writer ends; a file system without locks keeps leftovers."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed backups to the same name left, which may be as large as the backup itself."""
+    pattern = re.compile(rf"{re.escape(_hidden(path))}[0-9a-f]{{8}}{re.escape(_UNFINISHED)}")
+    with suppress(OSError):
+        for leftover in filter(pattern.fullmatch, os.listdir(path.parent)):
+            _remove_leftover(path.parent / leftover)
+
+
+def _remove_leftover(leftover: Path) -> None:
+    """Remove it unless somebody still writes it; what cannot be removed hinders no backup."""
+    with suppress(OSError):
+        descriptor = os.open(leftover, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def unwritable(path: Path, fault: OSError) -> StateDirectoryError:
@@ -183,11 +243,17 @@ def checked(path: Path, newest: str) -> Manifest:
     sums: dict[str, str] = {}
     content = b""
     with _readable(path):
+        if not stat.S_ISREG(path.stat().st_mode):  # it is read twice, and opening a pipe may never end
+            raise InvalidInput(
+                f"The backup {path} cannot be read.",
+                why="It is not a regular file.",
+                fix="Name a file that contenthubctl db backup made; nothing was changed.",
+            )
         for name, member in members(path):
             if name in sums or (name == MANIFEST and content):
                 raise _damaged(path, f"It contains {name} twice.")
             if name == MANIFEST:
-                content = member.read()
+                content = member.read(_LARGEST_MANIFEST)
                 continue
             sums[name] = checksum(member)
     manifest = _manifest(path, content, newest)
@@ -196,6 +262,9 @@ def checked(path: Path, newest: str) -> Manifest:
             name for name in {*sums, *manifest.checksums} if sums.get(name) != manifest.checksums.get(name)
         )
         raise _damaged(path, f"The checksums of these parts do not match: {', '.join(differing[:5])}.")
+    told = sorted(f"{TABLES}{one.name}" for one in manifest.tables)
+    if told != sorted(name for name in sums if name.startswith(TABLES)):
+        raise _damaged(path, "Its manifest lists other tables than it contains.")
     return manifest
 
 

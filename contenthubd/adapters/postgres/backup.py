@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contenthubd import __version__
+from contenthubd import __version__, faultpoints
 from contenthubd.adapters.postgres import archive, catalog
 from contenthubd.adapters.postgres.copying import fix_settings
 from contenthubd.adapters.postgres.engine import Database
@@ -79,6 +79,7 @@ async def _table(
     with archive.spool(folder) as spool:
         told = await _copied(driver, name, columns, spool)
         spool.add_to(file, f"{archive.TABLES}{name}")
+    faultpoints.reached("backup.table")
     return archive.TableEntry(name=name, columns=columns, rows=int(told.split()[-1]))
 
 
@@ -108,6 +109,7 @@ def _added(file: archive.Writer, images: Path, path: str) -> bool:
         raise archive.unwritable(file.path, fault) from fault
     with image:
         file.add(f"{archive.IMAGES}{path}", image)
+    faultpoints.reached("backup.image")
     return True
 
 

@@ -12,13 +12,13 @@ import os
 import random
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import asyncpg
 
 from contenthubd.adapters.postgres.address import Address, Tls
-from contenthubd.adapters.postgres.refusals import CONNECT_FAULTS, cannot_connect
+from contenthubd.adapters.postgres.refusals import CONNECT_FAULTS, NEXT_HOST, cannot_connect, no_host
 from contenthubd.domain.errors import DatabaseRefused
 
 STARTUP: Final = {
@@ -73,10 +73,7 @@ async def connect(address: Address, *, timeout: float, command_timeout: float) -
 
     ``timeout`` (seconds) bounds the attempt where the address has no connect_timeout, ``command_timeout`` each call.
     """
-    try:
-        driver = await _attempts(address, timeout=address.timeout or timeout, command_timeout=command_timeout)
-    except CONNECT_FAULTS as fault:
-        raise cannot_connect(fault, address) from fault
+    driver = await _first_fitting(address, timeout=timeout, command_timeout=command_timeout)
     try:
         _keep_alive(driver, address)
         who = await driver.fetchrow(_WHO, driver.get_server_pid())
@@ -88,10 +85,34 @@ async def connect(address: Address, *, timeout: float, command_timeout: float) -
         raise
 
 
+async def _first_fitting(address: Address, *, timeout: float, command_timeout: float) -> "asyncpg.Connection[Any]":
+    """Host after host, as libpq does: the next one is asked if one is away, or is not what the address asks for.
+
+    The hosts share ``timeout``, so that one which swallows every packet leaves time for the others, and the whole stays
+    bounded; a connect_timeout in the address is the time of each.
+    """
+    hosts = list(address.hosts)
+    if address.random_host:
+        random.shuffle(hosts)
+    limit = address.timeout or timeout / len(hosts)
+    failed: list[tuple[Address, BaseException]] = []
+    for target in ("standby", "any") if address.target == "prefer-standby" else (address.target,):
+        failed = []
+        for host in hosts:
+            one = replace(address, hosts=(host,), target=target)
+            try:
+                return await _attempts(one, timeout=limit, command_timeout=command_timeout)
+            except NEXT_HOST as fault:
+                failed.append((one, fault))
+            except CONNECT_FAULTS as fault:
+                raise cannot_connect(fault, one) from fault
+    raise no_host(failed) from failed[-1][1]
+
+
 async def _attempts(address: Address, **limits: float) -> "asyncpg.Connection[Any]":
     """Encrypted and plain in the order that sslmode asks for."""
     tls = address.tls
-    if tls.mode == "disable":
+    if tls.mode == "disable" or address.hosts[0][0].startswith("/"):
         return await _once(address, None, **limits)
     context = _context(tls, address)
     if tls.mode not in ("allow", "prefer"):
@@ -112,12 +133,10 @@ async def _attempts(address: Address, **limits: float) -> "asyncpg.Connection[An
 async def _once(
     address: Address, context: ssl.SSLContext | None, *, timeout: float, command_timeout: float
 ) -> "asyncpg.Connection[Any]":
-    hosts = list(address.hosts)
-    if address.random_host:
-        random.shuffle(hosts)
+    [(host, port)] = address.hosts
     driver: asyncpg.Connection[Any] = await asyncpg.connect(
-        host=[host for host, _ in hosts],
-        port=[port for _, port in hosts],
+        host=[host],
+        port=[port],
         user=address.user,
         password=address.password,
         passfile=address.passfile or os.environ.get("PGPASSFILE") or _PASSFILE,

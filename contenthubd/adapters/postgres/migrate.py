@@ -159,6 +159,12 @@ def scripts() -> list[Path]:
 
 
 @cache
+def revisions() -> frozenset[str]:
+    """Every version that the tables had."""
+    return frozenset(script.name.partition("_")[0] for script in scripts())
+
+
+@cache
 def tables() -> tuple[str, ...]:
     """Every table of ours that some version has, by name, in the order they came."""
     made = (

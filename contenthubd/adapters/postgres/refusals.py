@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import asyncpg
@@ -12,6 +12,17 @@ from contenthubd.adapters.postgres.address import Address
 from contenthubd.domain.errors import DatabaseRefused, DatabaseUnavailable
 
 _POOLER_PARAMETER: Final = "unsupported startup parameter"
+_CHECK: Final = f"Check that the server runs and that database.url names its host and port. {AGAIN}"
+_UNFIT: Final = asyncpg.exceptions.TargetServerAttributeNotMatched
+_UNFIT_SAID: Final = {
+    "read-write": "it is a standby, or permits only reading",
+    "primary": "it is a standby",
+    "read-only": "it permits writing",
+    "standby": "it is a primary",
+}
+_PROMOTE: Final = f"Start the primary, or promote a standby: SELECT pg_promote(); {AGAIN}"
+_WRITES: Final = "contenthubd writes to the database: set target_session_attrs=read-write in database.url."
+_UNFIT_FIX: Final = {"read-write": _PROMOTE, "primary": _PROMOTE, "read-only": _WRITES, "standby": _WRITES}
 _POOLER_NO_DATABASE: Final = ("no such database", "no such user", "auth failed", "authentication failed")
 
 
@@ -26,9 +37,29 @@ def cannot_connect(fault: BaseException, address: Address) -> DatabaseUnavailabl
         return DatabaseUnavailable(
             "PostgreSQL does not answer.",
             why=f"At {address.place}: {said(fault)}.",
-            fix=f"Check that the server runs and that database.url names its host and port. {AGAIN}",
+            fix=_CHECK,
         )
     return unavailable(fault, address)
+
+
+def no_host(failed: Sequence[tuple[Address, BaseException]]) -> DatabaseUnavailable:
+    """Why none of the hosts of an address could be used: each with what it said."""
+    told = [cannot_connect(fault, one) for one, fault in failed]
+    unfit = [one for one, fault in failed if isinstance(fault, _UNFIT)]
+    if len(failed) == 1 and not unfit:
+        return told[0]
+    if all(isinstance(one, DatabaseRefused) for one in told):
+        return told[0]
+    words: dict[str, list[str]] = {}
+    for one, fault in failed:
+        words.setdefault(_UNFIT_SAID[one.target] if isinstance(fault, _UNFIT) else said(fault), []).append(one.place)
+    why = " ".join(f"At {', '.join(places)}: {sentence}." for sentence, places in words.items())
+    if not unfit:
+        return DatabaseUnavailable("PostgreSQL does not answer.", why=why, fix=_CHECK)
+    target = unfit[0].target
+    return DatabaseUnavailable(
+        f"No server in database.url fits target_session_attrs={target}.", why=why, fix=_UNFIT_FIX[target]
+    )
 
 
 def denied(fault: BaseException) -> DatabaseRefused:
@@ -182,6 +213,16 @@ _TOLD: Final[tuple[tuple[type[BaseException], Told], ...]] = (
     (ConnectionError, _no_tls),
 )
 """By kind, the most special first; a kind may find that its case is an ordinary absence."""
+
+NEXT_HOST: Final = (
+    OSError,
+    TimeoutError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InternalClientError,  # it hung up, is no PostgreSQL, or is not of the wanted kind
+)
+"""After what the next host of an address is asked; what the server decided about user or database ends the search."""
 
 CONNECT_FAULTS: Final = (
     asyncpg.PostgresError,

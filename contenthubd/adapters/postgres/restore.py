@@ -26,7 +26,16 @@ from contenthubd import durable, faultpoints
 from contenthubd.adapters.postgres import archive, catalog
 from contenthubd.adapters.postgres.copying import DatedRows, fix_settings
 from contenthubd.adapters.postgres.engine import Database
-from contenthubd.adapters.postgres.migrate import NEWEST, VERSION_TABLE, bring_to, foreign, locked, seen, version
+from contenthubd.adapters.postgres.migrate import (
+    NEWEST,
+    VERSION_TABLE,
+    bring_to,
+    foreign,
+    locked,
+    revisions,
+    seen,
+    version,
+)
 from contenthubd.domain.errors import Conflict, InvalidInput, StateDirectoryError
 
 _MISFITS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.SyntaxOrAccessError)
@@ -58,6 +67,12 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
     or a daemon uses them; StateDirectoryError for the disk. Nothing was changed then.
     """
     manifest = archive.checked(path, NEWEST)
+    if manifest.schema_version not in revisions():
+        raise InvalidInput(
+            f"The backup {path} cannot be restored.",
+            why=f"This contenthubd knows no version {manifest.schema_version[:40]!r} of the tables.",
+            fix="Restore it with the version of contenthubd that made it; nothing was changed.",
+        )
     await _check_not_newer(database)
     faultpoints.reached("restore.checked")
     with _images(images) as shelf:
@@ -146,6 +161,9 @@ async def _filled(connection: AsyncConnection, manifest: archive.Manifest, path:
     strange = sorted({entry.name for entry in manifest.tables} - set(known))
     if strange:
         raise InvalidInput(f"The backup {path} contains tables that its version does not define: {', '.join(strange)}.")
+    for entry in manifest.tables:
+        if sorted(entry.columns) != sorted(known[entry.name]):
+            raise InvalidInput(f"Table {entry.name} of the backup {path} has other columns than its version defines.")
     for table in reversed(list(known)):
         await connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - a table of ours; a migration may fill it
     for name, member in archive.members(path):
@@ -173,7 +191,8 @@ async def _copied(
 
 async def _numbered(connection: AsyncConnection, manifest: archive.Manifest) -> None:
     for identity in await catalog.identities(connection):
-        last = manifest.sequences.get(identity.name, 0)
+        greatest = text(f"SELECT coalesce(max({identity.column}), 0) FROM {identity.table}")  # noqa: S608 - names of ours
+        last = max(manifest.sequences.get(identity.name, 0), (await connection.execute(greatest)).scalar_one())
         values = {"sequence": identity.sequence, "last": max(last, 1), "called": last > 0}
         await connection.execute(text("SELECT setval(CAST(:sequence AS regclass), :last, :called)"), values)
 
