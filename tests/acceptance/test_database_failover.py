@@ -71,6 +71,14 @@ def family(postgres: EmbeddedPostgres) -> list[int]:
     return [postgres.pid, *children(postgres.pid)]
 
 
+async def violations(url: str, images: Path) -> list[str]:
+    """What `db validate` finds wrong."""
+    database = Database(url)
+    found = await validate(database, images)
+    await database.close()
+    return [check.name for check in found.checks if check.count]
+
+
 async def claimed(daemon: RunningDaemon) -> bool:
     """Whether a task is at work."""
     return bool(daemon.events("task_claimed"))
@@ -114,7 +122,4 @@ async def test_work_continues_on_the_standby_that_is_promoted(state_dir: Path, f
             await daemon.submit("afterwards")
             await daemon.settled()
         assert "Traceback" not in daemon.log_path.read_text(encoding="utf-8")
-        database = Database(second)
-        found = await validate(database, state_dir / "images")
-        await database.close()
-        assert [check.name for check in found.checks if check.count] == []
+        assert await violations(second, state_dir / "images") == []

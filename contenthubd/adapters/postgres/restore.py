@@ -66,13 +66,7 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
     InvalidInput for a file that is damaged, newer or does not fit; Conflict if rows are there and not to be replaced,
     or a daemon uses them; StateDirectoryError for the disk. Nothing was changed then.
     """
-    manifest = archive.checked(path, NEWEST)
-    if manifest.schema_version not in revisions():
-        raise InvalidInput(
-            f"The backup {path} cannot be restored.",
-            why=f"This contenthubd knows no version {manifest.schema_version[:40]!r} of the tables.",
-            fix="Restore it with the version of contenthubd that made it; nothing was changed.",
-        )
+    manifest = _readable(path)
     await _check_not_newer(database)
     faultpoints.reached("restore.checked")
     with _images(images) as shelf:
@@ -100,6 +94,18 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
     if replace:
         shelf.remove_others()
     log.info("backup_restored", path=str(path), made_at=manifest.created_at.isoformat(), images=manifest.images)
+    return manifest
+
+
+def _readable(path: Path) -> archive.Manifest:
+    """The manifest of a complete backup whose version of the tables is known. InvalidInput."""
+    manifest = archive.checked(path, NEWEST)
+    if manifest.schema_version not in revisions():
+        raise InvalidInput(
+            f"The backup {path} cannot be restored.",
+            why=f"This contenthubd knows no version {manifest.schema_version[:40]!r} of the tables.",
+            fix="Restore it with the version of contenthubd that made it; nothing was changed.",
+        )
     return manifest
 
 
