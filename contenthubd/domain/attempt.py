@@ -54,9 +54,14 @@ def is_marked_otherwise(requirements: str, mark: str) -> bool:
 
     An attempt may have adopted what an earlier attempt of its task left at the creator.
     """
+    return marked_task(requirements) not in (None, task_part(mark))
+
+
+def marked_task(requirements: str) -> str | None:
+    """What tells the task whose mark ends these requirements from every other; None without a mark."""
     ending = requirements.rstrip()[-MARK_LENGTH:]
     marked = ending.startswith(MARK_PREFIX) and ending.endswith("]") and len(ending) == MARK_LENGTH
-    return marked and task_part(ending) != task_part(mark)
+    return task_part(ending) if marked else None
 
 
 def task_part(mark: str) -> str:

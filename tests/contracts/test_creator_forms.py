@@ -36,6 +36,12 @@ GOOD = f"{HEAD}1. ARTICLE\n{BODY}{END}"
 by_form = pytest.mark.parametrize("form", list(FORMS.values()), ids=list(FORMS))
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read is asked for again without a pause."""
+    monkeypatch.setattr("contenthubd.adapters.creator.reading._PAUSES", (0.0, 0.0))
+
+
 class Program:
     """A creator of a few files: a list, a result for each id, and a version."""
 
@@ -44,6 +50,7 @@ class Program:
         (folder / "list").write_text("[]")
         self.is_version(version)
         self.rows: dict[str, str] = {}
+        self.requirements: dict[str, str] = {}
         body = f"""echo "$1 $2" >> {folder}/calls
 case $1 in
 --version) cat {folder}/version;;
@@ -57,8 +64,9 @@ esac"""
     def is_version(self, version: str) -> None:
         (self.folder / "version").write_text(version)
 
-    def add(self, state: str = "completed") -> str:
+    def add(self, state: str = "completed", requirements: str = "x") -> str:
         creator_task_id = str(uuid4())
+        self.requirements[creator_task_id] = requirements
         self.rows[creator_task_id] = state
         self._write()
         return creator_task_id
@@ -78,7 +86,9 @@ esac"""
         return (self.folder / "calls").read_text().splitlines().count(command)
 
     def _write(self) -> None:
-        rows = [{"taskId": one, "status": state, "requirements": "x"} for one, state in self.rows.items()]
+        rows = [
+            {"taskId": one, "status": state, "requirements": self.requirements[one]} for one, state in self.rows.items()
+        ]
         (self.folder / "list").write_text(json.dumps(rows))
 
     async def creator(self) -> CommandCreator:
@@ -133,8 +143,8 @@ class TestResult:
     @by_form
     async def test_rows_that_this_daemon_never_read_tell_it_too(self, tmp_path: Path, form: str) -> None:
         program = Program(tmp_path)
-        bad = [program.says(program.add(), form) for _ in range(2)]
         creator = await program.creator()
+        bad = [program.says(program.add(), form) for _ in range(2)]
         names_both(await creator.result(bad[0]), EXPECTED)
         before = program.calls(f"result --task-id={bad[1]}")
         names_both(await creator.result(bad[0]), EXPECTED)
@@ -142,8 +152,8 @@ class TestResult:
 
     async def test_an_answer_that_is_read_ends_it_at_once(self, tmp_path: Path) -> None:
         program = Program(tmp_path)
-        bad = [program.says(program.add(), FORMS["JSON"]) for _ in range(2)]
         creator = await program.creator()
+        bad = [program.says(program.add(), FORMS["JSON"]) for _ in range(2)]
         names_both(await creator.result(bad[0]), EXPECTED)
         assert isinstance(await creator.result(program.good()), Succeeded)
         assert await creator.ready(Mode.SYNC) is None
@@ -151,27 +161,28 @@ class TestResult:
 
     async def test_rows_that_are_gone_keep_nobody_waiting(self, tmp_path: Path) -> None:
         program = Program(tmp_path)
-        bad = [program.says(program.add(), FORMS["JSON"]) for _ in range(2)]
         creator = await program.creator()
+        bad = [program.says(program.add(), FORMS["JSON"]) for _ in range(2)]
         names_both(await creator.result(bad[0]), EXPECTED)
         for one in bad:
             (tmp_path / f"result-{one}").unlink()
         await well_again(creator)
 
-    @pytest.mark.parametrize(
-        ("version", "changed"), [(EXPECTED, False), (OTHER, True), ("", False), ("[]", False), ("v-", False)]
-    )
-    async def test_of_the_only_finished_row_the_version_decides(
-        self, tmp_path: Path, version: str, changed: bool
+    @pytest.mark.parametrize("form", [FORMS["no count"], FORMS["no article"]])
+    @pytest.mark.parametrize("version", [EXPECTED, "", "[]", "v-"])
+    async def test_an_article_alone_that_cannot_be_read_is_its_tasks_fault(
+        self, tmp_path: Path, version: str, form: str
     ) -> None:
         program = Program(tmp_path, version)
+        creator = await program.creator()
+        assert isinstance(await creator.result(program.says(program.add(), form)), Failed)
+        assert await creator.ready(Mode.SYNC) is None
+
+    async def test_of_the_only_finished_row_the_version_decides(self, tmp_path: Path) -> None:
+        program = Program(tmp_path, OTHER)
         bad = program.says(program.add(), FORMS["JSON"])
         creator = await program.creator()
         outcome = await creator.result(bad)
-        if not changed:
-            assert isinstance(outcome, Failed)
-            assert await creator.ready(Mode.SYNC) is None
-            return
         assert isinstance(outcome, Unknown), "it is asked for again, until the attempt is given up"
         names_both(await creator.ready(Mode.SYNC), OTHER)
         program.is_version(EXPECTED)

@@ -209,7 +209,7 @@ class CommandCreator:
                 return outcome
             if anyio.current_time() + pause > deadline:
                 cause = f"The article is finished, but could not be fetched: {outcome.cause}"
-                if isinstance(outcome, Sick) or self._forms.sick:
+                if isinstance(outcome, Sick) or self._forms.sick or self._forms.undecided(creator_task_id):
                     return Failed(ErrorKind.CREATOR_UNAVAILABLE, cause)  # without its id, so that it is looked for
                 return Failed(ErrorKind.OUTPUT_UNREADABLE, cause, creator_task_id=creator_task_id)
             log.warning("result_postponed", creator_task_id=creator_task_id, cause=outcome.cause)

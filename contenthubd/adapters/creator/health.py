@@ -16,9 +16,9 @@ from contenthubd.adapters.creator.forms import Forms
 from contenthubd.adapters.creator.redis_probe import RedisWatch
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.table import CreatorTable
-from contenthubd.adapters.creator.version import EXPECTED, named
+from contenthubd.adapters.creator.version import EXPECTED, is_another, named
 from contenthubd.adapters.creator.worker import Worker
-from contenthubd.domain.outcome import ErrorKind, Sick
+from contenthubd.domain.outcome import ErrorKind, RowState, Sick
 from contenthubd.domain.task import Mode
 
 _OTHERS: Final = frozenset({ErrorKind.CREATOR_REDIS_DOWN, ErrorKind.WORKER_GONE, ErrorKind.WORKER_DEAF})
@@ -48,6 +48,7 @@ class CreatorHealth:
         self._worker = worker
         self._redis = redis
         self._forms = forms
+        self._proved = False
         self._form_told: Sick | None = None
         self._sick: Sick | None = None
         self._proven = False
@@ -123,13 +124,25 @@ class CreatorHealth:
             return None
         async with self._lock:
             if self._look_is_due():
-                sick = self._directory.prepare() or await self._table.probe()
+                sick = self._directory.prepare() or await self._probed()
                 if sick is None and self._sick is not None and self._changed:
                     sick = await self._table.refuses(self._sick.cause)
                 sick = await self.explained(sick) if sick else None
                 self.understood()
                 self.note(sick)
         return self._sick
+
+    async def _probed(self) -> Sick | None:
+        """Once after the start also whether it became another program meanwhile, before a task finds that out."""
+        rows = await self._table.probe()
+        if isinstance(rows, Sick) or self._proved:
+            return rows if isinstance(rows, Sick) else None
+        self._proved = True
+        if any(row.state is RowState.COMPLETED for row in rows):
+            await self._forms.prove()
+        if self._settings.simulated or not is_another(await self._table.version()):
+            return None
+        return await self._table.refuses("")
 
     def _look_is_due(self) -> bool:
         """Asked again under the lock: somebody else may just have looked."""

@@ -17,6 +17,7 @@ import msgspec
 
 from contenthubd.adapters.creator.frame import MOST_TEXT
 from contenthubd.domain import foreign
+from contenthubd.domain.attempt import MARK_PREFIX
 from contenthubd.domain.foreign import Unreadable
 from contenthubd.domain.outcome import CreatorRow, RowState
 
@@ -31,6 +32,9 @@ _ID_WITHIN: Final = 4096
 _MOST_UNENDED: Final = 4
 _FORM_CHANGED: Final = 3
 """A page of so many rows of which none can be read is in another form."""
+_NAMELESS: Final = 2
+"""So are so many rows without the field that tells whose they are."""
+_MARK: Final = MARK_PREFIX.encode()
 
 
 class _Row(msgspec.Struct, rename="camel"):
@@ -38,7 +42,7 @@ class _Row(msgspec.Struct, rename="camel"):
 
     task_id: Any = None
     status: Any = None
-    requirements: Any = None
+    requirements: Any = msgspec.UNSET
     error_message: Any = None
     worker_id: Any = None
     started_at: Any = None
@@ -67,6 +71,8 @@ class Page:
     bad: tuple[BadRow, ...] = ()
     size: int = 0
     """How many rows it had, the unreadable ones included."""
+    changed: str = ""
+    """Why these rows are in another form: the same is wrong with all of them. A row of ours may be among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +95,7 @@ def page(stdout: bytes, asked: int) -> Page | Unreadable:
         elif (found := _page(elements)) and (best is None or found.rows or not best.rows):
             best = found
     if best and (best.rows or not broken):
-        if best.size >= _FORM_CHANGED and not best.rows:
-            return Unreadable(f"none of its {best.size} rows can be read: {best.bad[0].why}")
-        return best
+        return Unreadable(best.changed) if best.changed else best
     return broken or Unreadable("there is no JSON array")
 
 
@@ -153,7 +157,7 @@ def _page(elements: list[bytes]) -> Page | None:
     rows: list[CreatorRow] = []
     bad: list[BadRow] = []
     oldest: datetime | None = None
-    not_json = 0
+    not_json = nameless = 0
     for element in elements:
         decoded = _decoded(element)
         if isinstance(decoded, Unreadable):
@@ -165,7 +169,25 @@ def _page(elements: list[bytes]) -> Page | None:
         row = _creator_row(decoded, element, bad)
         if row:
             rows.append(row)
-    return Page(rows, oldest, tuple(bad), len(elements)) if not elements or not_json < len(elements) else None
+            nameless += decoded.requirements is msgspec.UNSET
+    if elements and not_json == len(elements):
+        return None
+    return Page(rows, oldest, tuple(bad), len(elements), _change(elements, rows, bad, nameless))
+
+
+def _change(elements: list[bytes], rows: list[CreatorRow], bad: list[BadRow], nameless: int) -> str:
+    """What is wrong with every row; nothing if one is right, or if they are too few to say so and none is ours.
+
+    A row of ours in which its mark is not found where it belongs would be created again.
+    """
+    if not elements or nameless < len(rows):
+        return ""
+    ours = any(_MARK in element for element in elements)
+    if not rows and (ours or len(elements) >= _FORM_CHANGED):
+        return f"none of its {len(elements)} rows can be read: {bad[0].why}"
+    if rows and (ours or nameless >= _NAMELESS):
+        return f"none of its {len(elements)} rows has the field 'requirements'"
+    return ""
 
 
 _NOT_JSON: Final = Unreadable("the row is not JSON")

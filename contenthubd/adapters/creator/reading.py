@@ -13,7 +13,7 @@ from contenthubd.adapters.creator.command import Commands, Cut, Ended, Finished
 from contenthubd.adapters.creator.directory import Directory
 from contenthubd.adapters.creator.environment import environment
 from contenthubd.adapters.creator.offloop import off_loop
-from contenthubd.adapters.creator.result import Result, result
+from contenthubd.adapters.creator.result import Result, Unframed, result
 from contenthubd.adapters.creator.settings import CreatorSettings
 from contenthubd.adapters.creator.verdict import answered, is_unknown_task, refusal, sickness, story
 from contenthubd.domain.outcome import ErrorKind, Failed, Outcome, RowState, Succeeded, Unknown
@@ -31,6 +31,9 @@ class Misread:
     own: Outcome
     kind: ErrorKind = ErrorKind.CREATOR_CHANGED
     """What the creator suffers from if it answers so about every task."""
+    whole: bool = False
+    """Nothing of what the command prints is there: no article can be the cause of that, though something else about
+    its task may."""
 
 
 class Results:
@@ -70,8 +73,8 @@ class Results:
             return _outcome_of(read, creator_task_id)
         failed = _unreadable(read.why, ended, creator_task_id)
         if ended.exit_code == 0:
-            return Misread(failed.cause, failed)
-        return Misread(f"result: {story(ended)}", failed, ErrorKind.OUTPUT_UNREADABLE)
+            return Misread(failed.cause, failed, whole=isinstance(read, Unframed))
+        return Misread(f"result: {story(ended)}", failed, ErrorKind.OUTPUT_UNREADABLE, whole=True)
 
 
 def traces(ended: Ended) -> tuple[int | None, str]:

@@ -137,17 +137,18 @@ class CreatorTable:
         page = await self._page(limit, 0)
         return page.rows if isinstance(page, listing.Page) else []
 
-    async def probe(self) -> Sick | None:
-        """The cheapest command that needs keys, directory and database."""
+    async def probe(self) -> Sick | list[CreatorRow]:
+        """The cheapest command that needs keys, directory and database: the newest few rows."""
         page = await self._page(_PROBED, 0)
-        return page if isinstance(page, Sick) else None
+        return page if isinstance(page, Sick) else page.rows if page else []
 
     async def refuses(self, because: str) -> Sick | None:
-        """Whether ``create`` still refuses our options, read from its help; ``because``: how it refused them."""
+        """Whether ``create`` refuses our options, read from its help; ``because``: how it refused them, if it did."""
         ended = await self._commands.run(["create", "--help"], env=environment(self._settings, redis=False))
         sick = sickness(ended, self._directory)
         if sick or not isinstance(ended, Finished) or not answered(ended):
-            return sick or Sick(ErrorKind.CREATOR_CHANGED, f"create --help: {story(ended)}")
+            silent = Sick(ErrorKind.CREATOR_CHANGED, f"create --help: {story(ended)}")
+            return (sick or silent) if because else None
         known = options_in(ended.stdout)
         lost = [option for option in CREATE_OPTIONS if option not in known]
         if lost and len(lost) < len(CREATE_OPTIONS):  # a help that names none of them says nothing
