@@ -57,6 +57,15 @@ class Code:
                 yield opening.start(), end
 
 
+def code_is_open(text: str) -> bool:
+    """Whether the last fence is never closed, so that all behind it is code."""
+    closed = True
+    for start, end in _fences(text):
+        last = text.rfind("\n", start, end) + 1
+        closed = end < len(text) or bool(last > start and _FENCE.match(text, last))
+    return not closed
+
+
 def _merged(spans: list[Span]) -> tuple[list[int], list[int]]:
     """The spans as starts and ends, ascending and without overlap."""
     starts: list[int] = []

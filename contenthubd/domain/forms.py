@@ -7,12 +7,13 @@ import re
 from itertools import islice
 from typing import Final
 
-from contenthubd.domain.code import Code
+from contenthubd.domain.code import Code, code_is_open
 from contenthubd.domain.refusals import refuses
 
 LEAST_LINES: Final = 2
 """One quoted line may be all an article has to say."""
 MOST_FORM_CHARS: Final = 3_000
+MOST_ERROR_CHARS: Final = 1_000
 _QUOTED: Final = re.compile(r" {0,3}>[ \t]?")
 _INDENTED: Final = re.compile(r"(?: {4}|\t)")
 _HTML: Final = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
@@ -22,6 +23,14 @@ _ARRAY: Final = re.compile(
 _WRITTEN_BREAKS: Final = 2
 _WRITTEN_BREAK: Final = re.compile(r"(?<!\\)\\n(?:\\n|#{1,6} |[-*] )")
 _HEADING: Final = re.compile(r"(?:#{1,6}[ \t][^\n]{0,300}|\*\*[^*\n]{1,300}\*\*[ \t]*|[^\n]{1,300}\n=+[ \t]*)\r?\n")
+_ERROR: Final = re.compile(
+    r"(?:error|exception|fatal)\b[ \t]{0,3}[:(\[]|(?:http(?:/\d\.\d)?|status(?: code)?)[: ]{1,2}[45]\d\d\b"
+    r"|traceback \(most recent|[45]\d\d (?:bad request|unauthorized|forbidden|not found|too many requests"
+    r"|internal server|bad gateway|service unavailable|gateway time)"
+    r"|(?:internal server error|bad gateway|service unavailable|too many requests|rate limit exceeded)\b"
+    r"|(?:错误|错误码|错误代码|请求失败|请求超时|服务繁忙|系统繁忙)[ \t]{0,3}[:：，,。！!]",
+    re.IGNORECASE,
+)
 _MARKUP: Final = "\ufeff \t\r\n#*_>\"“‘'"
 
 
@@ -44,11 +53,15 @@ def doubt_of(text: str) -> str:
         return "It is an HTML document, not Markdown."
     if _ARRAY.match(start):
         return "It begins like a JSON array."
+    if len(text) <= MOST_ERROR_CHARS and _ERROR.match(start):
+        return "It begins like an error message."
     if _has_written_breaks(text):
         return "Its line breaks are written as \\n."
     heading = _HEADING.match(start)
     if refuses(start.lstrip(_MARKUP)) or (heading and refuses(start[heading.end() :].lstrip(_MARKUP))):
         return "It begins like a refusal to write the article."
+    if code_is_open(text):
+        return "Its last code fence is not closed; its end may be missing."
     return ""
 
 

@@ -14,7 +14,7 @@ import yaml
 
 MAX_CHARS: Final = 16_384
 MAX_VALUE_CHARS: Final = 400
-_OPENING: Final = re.compile(r"(---|\+\+\+)[ \t]*\r?\n")
+_OPENING: Final = re.compile(r"(-{3,20}|\+\+\+)[ \t]*\r?\n")
 _NAMES: Final = frozenset(
     re.findall(
         r"\w+",
@@ -25,13 +25,25 @@ _NAMES: Final = frozenset(
 )
 """Fields of which one at least makes a block of fields front matter."""
 _FIELD: Final = {
-    "---": re.compile(r"[\"']?([\w][\w -]{0,40}?)[\"']?[ \t]*:(?:[ \t]+(.*))?"),
+    "---": re.compile(r"[\"']?([\w][\w -]{0,40}?)[\"']?[ \t]*(?::(?:[ \t]+|$)|：[ \t]*)(.*)"),
     "+++": re.compile(r"[\"']?([\w][\w.-]{0,40}?)[\"']?[ \t]*=[ \t]*(.*)"),
 }
 _MORE: Final = {
     "---": re.compile(r"[ \t]+\S.*|-[ \t].*|#.*|[\]}],?|"),
     "+++": re.compile(r"[ \t]+\S.*|#.*|\[.*|\].*|\"\"\".*|"),
 }
+MAX_BARE_FIELDS: Final = 20
+_LABELLED: Final = re.compile(r"[*_]{0,3}(\w[\w ]{0,30}?)[*_]{0,3}[ \t]{0,3}[:：][*_]{0,3}(?:[ \t]{0,3}(.{1,1000}))?")
+_OF_MACHINES: Final = frozenset(
+    re.findall(
+        r"\w+",
+        "title tags tag keywords slug description categories category layout excerpt permalink"
+        " 标题 关键词 关键字 标签 摘要 描述 元描述",
+    )
+) | {"meta description", "meta title", "seo title", "seo description", "focus keyword", "focus keywords"}
+"""Fields that are meant for programs; a date or an author may stand under any article."""
+_GAP: Final = re.compile(r"\n[ \t]*\r?\n\s{0,20}")
+_HEADING: Final = re.compile(r" {0,3}#{1,2}[ \t]+\S|[^\n]{1,300}\n {0,3}=+[ \t]*(?:\r?\n|\Z)")
 _BODIES: Final = frozenset(["content", "article", "body", "markdown", "text", "正文", "内容", "文章"])
 """Fields that hold an article."""
 _JSON_FENCE: Final = re.compile(r"```(?:json)?[ \t]{0,9}\r?\n", re.IGNORECASE)
@@ -53,18 +65,18 @@ def without_front_matter(text: str) -> Front:
     if text.startswith("{"):
         return _json(text)
     opening = _OPENING.match(text)
-    return _fenced(text, opening) if opening else Front(text)
+    return _fenced(text, opening) if opening else _bare(text)
 
 
 def _fenced(text: str, opening: re.Match[str]) -> Front:
-    mark = opening[1]
+    line_of, mark = opening[1], opening[1][:3]
     known, title, place, closed = False, "", opening.end(), False
     fields = 0
     while place < min(len(text), MAX_CHARS) and not closed:
         end = text.find("\n", place) + 1 or len(text)
         line = text[place:end].rstrip()
         field = _FIELD[mark].fullmatch(line) if len(line) <= MAX_VALUE_CHARS * 4 else None
-        closed = line == mark or (mark == "---" and line == "..." and fields > 0)
+        closed = line == line_of or (mark == "---" and line == "..." and fields > 0)
         if not closed and not field and not ((fields or not line) and _MORE[mark].fullmatch(line)):
             break
         if field:
@@ -81,10 +93,25 @@ def _fenced(text: str, opening: re.Match[str]) -> Front:
     return _unclosed(text, opening, title) if known else Front(text)
 
 
+def _bare(text: str) -> Front:
+    """Fields without any line around them, before a heading: several are front matter, a single one is a doubt."""
+    end = _GAP.search(text, 0, MAX_CHARS)
+    fields = [_LABELLED.fullmatch(line.strip()) for line in text[: end.start()].splitlines()] if end else []
+    if not end or not fields or len(fields) > MAX_BARE_FIELDS or not all(fields):
+        return Front(text)
+    named = {found[1].lower(): found[2] or "" for found in fields if found}
+    title = named.get("title") or named.get("标题") or ""
+    if not named.keys() & _OF_MACHINES or not (_HEADING.match(text, end.end()) or (title and len(fields) == 1)):
+        return Front(text)
+    if len(fields) == 1:
+        return Front(text, doubt="It begins with what may be front matter of its own.")
+    return Front(text[end.end() :], text[: end.end()], title[:MAX_VALUE_CHARS])
+
+
 def _unclosed(text: str, opening: re.Match[str], title: str) -> Front:
     """Front matter that never ends is taken off up to the first blank line."""
     doubt = "It begins with front matter of its own that is not closed."
-    end = re.compile(r"\n[ \t]*\r?\n").search(text, opening.end(), MAX_CHARS)
+    end = _GAP.search(text, opening.end(), MAX_CHARS)
     return Front(text[end.end() :], text[: end.end()], title, doubt) if end else Front(text, doubt=doubt)
 
 

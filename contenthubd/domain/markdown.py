@@ -25,9 +25,16 @@ _LINE: Final = re.compile("[\ufeff\u200b\u200e\u200f\u2060]*+([^\r\n]*+(?:\r\n|\
 _TAG: Final = re.compile(
     r"<!--.*?(?:-->|\Z)|<(?:script|style)\b.*?(?:</(?:script|style)[^>]*+>|\Z)|<[^<>]*+>", re.DOTALL | re.IGNORECASE
 )
+_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_H1: Final = re.compile(r"<h1\b[^<>]{0,500}+>((?>(?:[^<]|<(?!/?h1\b)){0,2000}))</h1", re.IGNORECASE)
+_FOOTNOTE: Final = re.compile(r" ?\[\^(?!(?:\w-\w){1,9}\])[\w.-]{1,60}\]")
+"""Not what a regular expression excludes, as in ``[^a-z]``."""
+_ATTRIBUTES: Final = re.compile(r"[ \t]*\{:?[ \t]{0,9}[#.][^{}\n]{0,200}\}[ \t]*\Z")
+"""What Hugo, kramdown and Pandoc take for the identifier and the classes of a heading."""
 _BLOCKS: Final = MarkdownIt("commonmark")
 _BLOCKS.core.ruler.enableOnly(["normalize", "block"])
-_INLINE: Final = MarkdownIt("commonmark")
+_INLINE: Final = MarkdownIt("commonmark").enable("strikethrough")
+_NOTHING: Final = Token("", "", 0)
 _CODE: Final = frozenset({"fence", "code_block"})
 _BREAKS: Final = frozenset({"softbreak", "hardbreak"})
 _UNREADABLE: Final = (LookupError, RecursionError, ValueError)
@@ -45,10 +52,12 @@ class Beginning:
         self._tokens = _blocks(window, self._definitions)
 
     def headings(self) -> Iterator[str]:
-        """The plain text of each first-level heading that stands in nothing else; may be empty."""
-        for token, inside in pairwise(self._tokens):
+        """The plain text of each first-level heading, also in HTML, that stands in nothing else; may be empty."""
+        for token, inside in pairwise([*self._tokens, _NOTHING]):
             if token.type == "heading_open" and token.tag == "h1" and token.level == 0:
-                yield _plain(inside.content, self._definitions)
+                yield _plain(_ATTRIBUTES.sub("", inside.content[:INLINE_CHARS]), self._definitions)
+            elif token.type == "html_block" and token.level == 0:
+                yield from (html.unescape(_TAG.sub("", text)) for text in _H1.findall(_COMMENT.sub("", token.content)))
 
     def reads(self) -> bool:
         """Whether a reader of the article would see any text; markup, comments and images without words are none."""
@@ -85,9 +94,12 @@ def _window(article: str) -> tuple[str, str]:
 
 def _blocks(window: str, definitions: Definitions) -> list[Token]:
     try:
-        return _BLOCKS.parse(window, definitions)
+        tokens = _BLOCKS.parse(window, definitions)
     except _UNREADABLE:
         return []
+    references = definitions.get("references", {})  # a footnote is defined like a link, and is none
+    definitions["references"] = {name: one for name, one in references.items() if not name.startswith("^")}
+    return tokens
 
 
 def _plain(content: str, definitions: Definitions) -> str:
@@ -101,7 +113,7 @@ def _plain(content: str, definitions: Definitions) -> str:
 def _texts(tokens: list[Token]) -> Iterator[str]:
     for token in tokens:
         if token.type == "text":
-            yield without_places(token.content)
+            yield _FOOTNOTE.sub("", without_places(token.content))
         elif token.type == "code_inline":
             yield token.content
         elif token.type == "image":

@@ -6,6 +6,7 @@ from typing import Final
 
 MAX_REMARK_CHARS: Final = 400
 MAX_SURE_CHARS: Final = 160
+MAX_CHAT_CHARS: Final = 80
 _MARKUP: Final = re.compile(r"^[\s>*_]+|[\s*_]+$")
 _CHATTY: Final = re.compile(
     r"(?:(?:sure(?: thing)?|certainly|of course|absolutely|definitely|gladly|okay|ok|alright|great|got it|understood|"
@@ -69,11 +70,27 @@ _SURE: Final = re.compile(
     r"|(?:please )?(?:feel free to|don['’]t hesitate to|do not hesitate to) (?:ask|reach out|let me know"
     r"|request|contact)[^.\n]{0,20} if you"
     r"[^.\n]{0,20}(?:changes|revisions|edits|modifications|adjustments|anything else)"
+    r"|以上(?:就)?(?:是|为|為)[^。\n]{0,12}(?:[您你]的?要求|[为為][您你])[^。\n]{0,12}(?:文章|[内內]容|稿件|全文)"
     r"|希望(?:这|這|本|以上|上述)?(?:篇|些)?(?:文章|文|[内內]容|博文|稿件)?(?:能够?|可以)?(?:符合|[满滿]足"
     r"|[对對])(?:[您]的?|[你]的(?:要求|需求|需要|期望))",
     re.IGNORECASE,
 )
 """What is said to whoever asked for an article and not to its readers."""
+_ELSEWHERE: Final = re.compile(
+    r"\b(?:lass(?:t|en sie)? (?:es )?mich(?: gerne?)?(?: es)? wissen|sag(?:en sie)? mir (?:gerne? )?bescheid"
+    r"|faites-le-moi savoir|(?:faites|fais|dites)-moi (?:savoir )?si|avís[ea]me|av[ií]seme|h[aá]zmelo saber"
+    r"|h[aá]gamelo saber|fammi sapere|mi faccia sapere|me (?:avise|diga|informe) se|дайте (?:мне )?знать)\b"
+    r"|n['’]hésitez pas à me\b|お(?:知らせ|申し付け)ください|말씀해 ?주세요|알려 ?주세요",
+    re.IGNORECASE,
+)
+"""The same in other languages: told, not taken off."""
+_GOES_ON: Final = re.compile(
+    r"[\[(（【]?(?:to be )?continued in (?:the |my )?next (?:message|response|reply|part)[^\n]{0,20}"
+    r"|[^\n]{0,60}\b(?:reply|type|say|send) [\"'“]?continue\b[^\n]{0,60}"
+    r"|[^\n]{0,20}由于(?:篇幅|字数)(?:限制|所限|有限)?[^\n]{0,40}(?:继续|下一条|下文|回复)[^\n]{0,40}",
+    re.IGNORECASE,
+)
+"""An answer that was too long for one message."""
 _HOPE: Final = re.compile(
     r"i hope (?:this|it|you)|hope this helps|enjoy!|希望(?:这|本|以上|对|能|您|你)", re.IGNORECASE
 )
@@ -96,9 +113,16 @@ def introduces(paragraph: str) -> bool:
     if _LABEL.fullmatch(remark):
         return True
     chatty, piece = _CHATTY.match(remark), _PIECE.search(remark)
-    if chatty and not remark[chatty.end() :].strip(" !！.。~～"):
+    rest = remark[chatty.end() :].strip(" ,，!！.。~～") if chatty else ""
+    if chatty and (not rest or (len(remark) <= MAX_CHAT_CHARS and _CHATTY.match(f"{rest}."))):
         return True
     return bool(chatty and (piece or remark.endswith((":", "：")))) or bool(_SHOWING.match(remark) and piece)
+
+
+def announces(paragraph: str) -> bool:
+    """Whether a first paragraph ends by announcing what follows it, in whatever language: with a colon."""
+    remark = _MARKUP.sub("", paragraph)
+    return len(remark) <= MAX_SURE_CHARS and "\n" not in remark and remark.endswith((":", "："))
 
 
 def offers(paragraph: str) -> Offer:
@@ -106,6 +130,8 @@ def offers(paragraph: str) -> Offer:
     remark = _MARKUP.sub("", paragraph)
     if len(remark) > MAX_REMARK_CHARS:
         return Offer.NO
+    if _ELSEWHERE.search(remark) or _GOES_ON.fullmatch(remark):
+        return Offer.PERHAPS
     if _COUNT.fullmatch(remark) or (_SURE.match(remark) and len(remark) <= MAX_SURE_CHARS):
         return Offer.SURELY
     asks, invites, change = _ASKS.search(remark), _INVITES.search(remark), _CHANGE.search(remark)

@@ -12,31 +12,41 @@ from typing import Final
 
 from contenthubd.domain.forms import doubt_of, without_margin
 from contenthubd.domain.front_matter import article_in, without_front_matter
-from contenthubd.domain.remarks import MAX_REMARK_CHARS, Offer, introduces, offers
+from contenthubd.domain.remarks import MAX_REMARK_CHARS, Offer, announces, introduces, offers
+from contenthubd.domain.template import without_open_thought, without_tokens
 
 MAX_LAYERS: Final = 5
 MAX_FENCES: Final = 1_000
 """An article with more of them is no wrapped one; finding so many costs milliseconds."""
 _LEADING: Final = re.compile("(?:[\\s\ufeff\u200b\u200e\u200f\u2060]*\n)?\ufeff?")
-_THOUGHT: Final = re.compile(r"\s*<(think|thinking|reasoning|thought)>")
+_THOUGHT: Final = re.compile(r"\s*<(think|thinking|reasoning|thought|analysis|scratchpad|reflection|planning)>")
+_QUOTES: Final = {'"""': '"""', "'''": "'''", '"': '"', "“": "”", "「": "」", "『": "』"}
+_QUOTED: Final = re.compile('("""|\'\'\'|["“「『])(?:markdown|md)?\\s{0,9}(?=#{1,3}[ \t]+\\S)')
 _ELEMENT: Final = re.compile(
     r"\s*<(article|markdown|output|content|answer|response|final|document|div|section|main)(?: [^<>\n]{0,200})?>"
     r"[ \t]*\r?\n"
 )
 _FENCE: Final = re.compile(r"^ {0,3}(`{3,}+(?=[^`\n]*$)|~{3,}+)([^\n]*+)$", re.MULTILINE)
-_MARKDOWN: Final = frozenset({"markdown", "md", "mdx", "mkd"})
+_LANGUAGE: Final = re.compile(r"[{. \t]{0,9}([\w+./-]{0,60})")
+_MARKDOWN: Final = frozenset(
+    {"markdown", "md", "mdx", "mkd", "mdown", "gfm", "commonmark", "multimarkdown", "rmarkdown", "rmd", "qmd"}
+)
 _PERHAPS_MARKDOWN: Final = frozenset({"", "text", "txt", "plaintext", "plain"})
+_FIRST_LEVEL: Final = re.compile(r" {0,3}#[ \t]+\S| {0,3}(?:`{3,}|~{3,})(?:markdown|md)\b")
 _HEADING: Final = re.compile(r"^ {0,3}#{1,3}[ \t]+\S", re.MULTILINE)
 _RULE: Final = re.compile(r"[ \t]*\r?\n? {0,3}(?:-{3,}+|\*{3,}+|_{3,}+)[ \t]*\r?\n\s*+(?=\S)")
 _START: Final = re.compile(
     r" {0,3}#{1,3}[ \t]+\S|[^\n]+\n {0,3}=+[ \t]*(?:\r?\n|\Z)| {0,3}(?:`{3,}|~{3,})|\+\+\+[ \t]*\r?\n|<|\{\s{0,20}\""
 )
 """What an article begins with where something stands before it."""
+_ANSWER: Final = "It begins as an answer to a request, not as an article."
 _GREETED: Final = frozenset({"an introduction", "a code fence"})
 _BREAK: Final = re.compile(r"\n[ \t]*\r?\n")
 _LAST_RULE: Final = re.compile(r"(?:\A|\n) {0,3}(?:-{3,}|\*{3,}|_{3,})\Z")
 _LEADING_RULE: Final = re.compile(r"\A(?:-{3,}|\*{3,}|_{3,})(?:\s+|\Z)")
-_FRONT_LANGUAGES: Final = frozenset({"yaml", "yml", "toml", "front-matter", "frontmatter"})
+_BEHIND: Final = "."
+"""Stands for the article behind a block of front matter."""
+_FRONT_LANGUAGES: Final = frozenset({"yaml", "yml", "toml", "json", "front-matter", "frontmatter"})
 _FIRST_BREAK: Final = re.compile(r"\r?\n(?=[ \t]*\r?\n| {0,3}#{1,6}[ \t]| {0,3}(?:```|~~~|---|\+\+\+|\*\*\*))")
 
 
@@ -76,10 +86,16 @@ def _bare(text: str) -> str:
     return text[found.end() :] if found else text
 
 
+def _without_tokens(seen: Unwrapped) -> Unwrapped:
+    text = without_tokens(seen.text)
+    return seen if text == seen.text else seen.took("control tokens", text)
+
+
 def _without_thought(seen: Unwrapped) -> Unwrapped:
     opening = _THOUGHT.match(_bare(seen.text))
     if not opening:
-        return seen
+        rest = without_open_thought(seen.text)
+        return seen if rest == seen.text else seen.took("reasoning", _bare(rest))
     _, closing, rest = seen.text.partition(f"</{opening[1]}>")
     if not closing or not rest.strip():
         return seen.doubted(f"It begins with <{opening[1]}>, which does not end before the article.")
@@ -90,6 +106,19 @@ def _without_margin(seen: Unwrapped) -> Unwrapped:
     """The whole article quoted or indented."""
     text, what = without_margin(_bare(seen.text))
     return seen.took(what, _bare(text)) if what else seen
+
+
+def _without_quotes(seen: Unwrapped) -> Unwrapped:
+    """The whole article between quotation marks."""
+    text = _bare(seen.text).rstrip()
+    opening = _QUOTED.match(text)
+    closing = _QUOTES[opening[1]] if opening else ""
+    if not opening or not text.endswith(closing):
+        return seen
+    inside = text[opening.end() : -len(closing)]
+    left, right = inside.count(opening[1]), inside.count(closing)
+    whole = left % 2 == 0 if opening[1] == closing else left == right
+    return seen.took("quotation marks", inside.rstrip() + "\n") if whole else seen
 
 
 def _without_element(seen: Unwrapped) -> Unwrapped:
@@ -115,14 +144,17 @@ def _without_greeting(seen: Unwrapped) -> Unwrapped:
     """A first paragraph that speaks to whoever asked."""
     text = _bare(seen.text)
     end = _paragraph_end(text)
-    if _START.match(text) or not introduces(text[:end]):
+    if _START.match(text):
         return seen
     rest = _bare(text[end:])
+    if not introduces(text[:end]):
+        announced = announces(text[:end]) and _FIRST_LEVEL.match(_bare(_LEADING_RULE.sub("", rest)))
+        return seen.doubted(_ANSWER) if announced else seen
     rule = _RULE.match(rest)
     body = rest[rule.end() :] if rule and not without_front_matter(rest).removed else rest
     if _START.match(body) or without_front_matter(body).removed or without_margin(body)[1]:
         return seen.took("an introduction", body)
-    return seen.doubted("It begins as an answer to a request, not as an article.")
+    return seen.doubted(_ANSWER)
 
 
 def _paragraph_end(text: str) -> int:
@@ -138,15 +170,17 @@ def _without_fenced_front(seen: Unwrapped) -> Unwrapped:
     """Front matter inside a code fence of its own, before the article."""
     text = _bare(seen.text)
     opening = _FENCE.match(text)
-    if not opening or opening[2].strip().lower() not in _FRONT_LANGUAGES:
+    language = opening[2].strip().lower() if opening else ""
+    if not opening or language not in _FRONT_LANGUAGES:
         return seen
     closing = next((one for one in islice(_FENCE.finditer(text, opening.end()), 1) if _closes(one, opening[1])), None)
     if not closing or not text[closing.end() :].strip():
         return seen
     inside = text[opening.end() : closing.start()].strip() + "\n"
-    mark = "+++" if opening[2].strip().lower() == "toml" else "---"
-    front = without_front_matter(inside if inside.startswith(mark) else f"{mark}\n{inside}{mark}\n")
-    if not front.removed or front.rest.strip():
+    mark = "+++" if language == "toml" else "---"
+    marked = inside.startswith(mark) or language == "json"
+    front = without_front_matter((inside if marked else f"{mark}\n{inside}{mark}\n") + _BEHIND)
+    if not front.removed or front.rest.strip() != _BEHIND:
         return seen
     taken = seen.took("front matter", _bare(text[closing.end() :]))
     return replace(taken, front_title=seen.front_title or front.title, front_matter=seen.front_matter or front.removed)
@@ -158,8 +192,7 @@ def _without_fence(seen: Unwrapped) -> Unwrapped:
     opening = _FENCE.match(text)
     if not opening:
         return _mostly_fenced(seen)
-    words = opening[2].strip().strip("{}.").lower().split()
-    language = words[0] if words else ""
+    language = _language(opening)
     fences = list(islice(_FENCE.finditer(text, opening.end()), MAX_FENCES + 1))
     if len(fences) > MAX_FENCES:
         return seen
@@ -194,11 +227,18 @@ def _mostly_fenced(seen: Unwrapped) -> Unwrapped:
             opening = fence
         elif _closes(fence, opening[1]):
             inside = seen.text[opening.end() : fence.start()]
-            words = opening[2].strip().lower().split()
-            if words and words[0] in _MARKDOWN and len(inside) * 2 > len(seen.text) and _HEADING.search(inside):
+            if _language(opening) in _MARKDOWN and len(inside) * 2 > len(seen.text) and _HEADING.search(inside):
                 return seen.doubted("The greater part of it stands inside a code fence.")
             opening = None
     return seen
+
+
+def _language(fence: re.Match[str]) -> str:
+    """What a fence says about its content: ``md`` for ``text/markdown``, ``{.md}`` and ``article.md``, too."""
+    found = _LANGUAGE.match(fence[2])
+    name = found[1].lower() if found else ""
+    parts = re.split(r"[/+.]", name)
+    return next((part for part in reversed(parts) if part in _MARKDOWN), name)
 
 
 def _closes(fence: re.Match[str], opening: str) -> bool:
@@ -248,6 +288,6 @@ def _without_offer(seen: Unwrapped) -> Unwrapped:
 
 
 _LAYERS: Final = (
-    _without_thought, _without_margin, _without_element, _without_greeting, _without_object, _without_fenced_front,
-    _without_fence, _without_front,
+    _without_tokens, _without_thought, _without_margin, _without_quotes, _without_element, _without_greeting,
+    _without_object, _without_fenced_front, _without_fence, _without_front,
 )  # fmt: skip

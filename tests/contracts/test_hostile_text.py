@@ -27,7 +27,7 @@ from contenthubd.adapters.creator import (
     wordings,
 )
 from contenthubd.adapters.creator.command import Finished
-from contenthubd.domain import attempt, foreign, forms, placeholders, refusals
+from contenthubd.domain import attempt, foreign, forms, placeholders, refusals, template
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = "7d1f0f0a-3a57-4b7e-9d3c-52f4a3b7c901"
@@ -96,6 +96,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "contenthubd.domain.forms:without_margin": lambda text: forms.without_margin(bounded(text)),
     "contenthubd.domain.forms:doubt_of": lambda text: forms.doubt_of(bounded(text)),
     "contenthubd.domain.refusals:refuses": lambda text: refusals.refuses(bounded(text)),
+    "contenthubd.domain.template:without_tokens": lambda text: template.without_tokens(bounded(text)),
+    "contenthubd.domain.template:without_open_thought": lambda text: template.without_open_thought(bounded(text)),
     "contenthubd.domain.placeholders:placed": lambda text: placeholders.placed(bounded(text), {}),
     "contenthubd.domain.placeholders:named": lambda text: placeholders.named(bounded(text)),
     "contenthubd.domain.placeholders:without_places": lambda text: placeholders.without_places(bounded(text)),

@@ -22,7 +22,34 @@ Word count: 1,512
 （全文约800字）
 希望这篇文章对您有帮助
 希望本文符合您的要求。
+以上是根据您的要求撰写的文章，希望能够满足您的需求。
+以上就是为您撰写的文章，如需调整请告知。
 如果您需要进一步修改，请告诉我！
+""".strip().split("\n")
+
+LANGUAGES = ["Markdown", "gfm", "text/markdown", "html+markdown", "{.markdown}", "markdown{.x}", "article.md", "qmd"]
+ANNOUNCED = """
+Hier ist der Artikel:
+Bien sûr ! Voici l'article :
+¡Claro! Aquí está el artículo:
+Конечно! Вот статья:
+はい、以下が記事です：
+네, 다음은 기사입니다:
+Great question! Here is the article:
+Assistant: Sure, here is the article:
+Answer:
+文章如下：
+您好！以下是您需要的文章：
+""".strip().split("\n")
+GOING_ON = """
+[Continued in next message]
+Reply "continue" and I will go on.
+由于篇幅限制，请回复“继续”查看后文。
+Lass mich wissen, wenn du Änderungen möchtest!
+Faites-moi savoir si vous souhaitez des modifications.
+¡Avísame si deseas cambios!
+修正が必要な場合はお知らせください。
+수정이 필요하시면 알려주세요.
 """.strip().split("\n")
 
 WRAPPED = {
@@ -74,6 +101,23 @@ WRAPPED = {
     "in JSON with raw line breaks": '{"article": "' + ARTICLE + '"}',
     "in fenced JSON": "```json\n" + json.dumps({"body": ARTICLE}) + "\n```",
     "in introduced JSON": "Sure, here is the article:\n\n" + json.dumps({"markdown": ARTICLE}),
+    **{f"a fence of {one}": f"```{one}\n{ARTICLE}```\n" for one in LANGUAGES},
+    "fields without lines": f"title: x\ndate: 2024-01-01\ntags: [a]\n\n{ARTICLE}",
+    "fields in Chinese": f"标题：x\n关键词：a，b\n\n{ARTICLE}",
+    "fields in bold": f"**Title:** x\n**Meta description:** y\n\n{ARTICLE}",
+    "yaml in Chinese": f"---\n标题：面包\n标签：面包，水\n---\n\n{ARTICLE}",
+    "yaml between longer lines": f"-----\ntitle: x\n-----\n{ARTICLE}",
+    "JSON in a fence of its own": f'```json\n{{"title": "x"}}\n```\n\n{ARTICLE}',
+    "agreed twice": f"好的，没问题！\n\n{ARTICLE}",
+    "agreed and glad": f"Absolutely! I'd be happy to write that.\n\n{ARTICLE}",
+    "reasoning that was opened elsewhere": f"They want <b>tea</b>.\n</think>\n\n{ARTICLE}",
+    "analysis": f"<analysis>plan</analysis>\n\n{ARTICLE}",
+    "control tokens": f"<|im_start|>assistant\n{ARTICLE}<|im_end|>",
+    "other control tokens": f"<\uff5cbegin\u2581of\u2581sentence\uff5c>{ARTICLE}<|eot_id|><|endoftext|>\n",
+    "the end of a sequence": f"{ARTICLE}</s>",
+    "three quotation marks": f'"""\n{ARTICLE}"""\n',
+    "quotation marks": f'"{ARTICLE.strip()}"',
+    "Chinese quotation marks": f"“{ARTICLE.strip()}”",
     **{f"closed by {closing}": f"{ARTICLE}{closing}" for closing in CLOSINGS},
     "element": f"<article>\n{ARTICLE}</article>\n",
 }
@@ -114,6 +158,16 @@ DOUBTFUL = {
     "fenced JSON that is broken": '```json\n{"content": "# Ti\n```',
     "broken JSON": '{"title": "x", "content": "# Ti',
     "deep JSON": '{"a":' * 5_000,
+    **{f"announced by {one}": f"{one}\n\n{ARTICLE}" for one in ANNOUNCED},
+    **{f"announced and ruled by {one}": f"{one}\n\n---\n\n{ARTICLE}" for one in ANNOUNCED},
+    **{f"going on with {one}": f"{ARTICLE}{one}\n" for one in GOING_ON},
+    "one field": f"Meta description: A good one.\n\n{ARTICLE}",
+    "a title in words": f"标题：面包\n\n{WORDS}",
+    "a fence that is cut off": f"{ARTICLE}```python\nprint(",
+    "an error": "Error: 429 Too Many Requests",
+    "an error of a server": "502 Bad Gateway\n",
+    "an error in Chinese": "请求失败，请稍后再试。",
+    "a short refusal": "# Sorry\n\nI can't write about that.\n",
     "reasoning without end": f"<think>\n{ARTICLE}",
 }
 
@@ -145,6 +199,15 @@ PLAIN = {
     "formulas": f"{ARTICLE}The sign $\\nabla$ and $\\nu$ and C:\\new\\notes.\n",
     "two divisions": f"<div>\na\n</div>\n\n{ARTICLE}<div>\nb\n</div>",
     "label in a sentence": f"Final article: the last one of this series.\n\n{ARTICLE}",
+    "reasoning in code": f"Models write `</think>`:\n\n```\nplan\n</think>\n```\n\n{ARTICLE}",
+    "struck out": f"{ARTICLE}<s>old</s>",
+    "tokens in code": f"{ARTICLE}The token `<|im_end|>` ends it.\n",
+    "byline": f"By: Jane\nDate: May\n\n{ARTICLE}",
+    "label and text": f"Description: the wolf is a big dog that walks alone.\n\n{WORDS}",
+    "colon before a section": f"Three things matter:\n\n## One\n\n{WORDS}",
+    "errors": f"# Error: a history\n\n{WORDS}",
+    "quoted beginning": f'"Tea," she said.\n\n{ARTICLE}He said "no"',
+    "fences in lists": f"{ARTICLE}- ```\n  x\n  ```\n\n> ~~~\n> y\n> ~~~\n",
     "inline backticks": f"```code``` in a line\n\n{WORDS}",
 }
 
