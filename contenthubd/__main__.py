@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -14,7 +15,7 @@ import anyio
 
 from contenthubd import __version__, faultpoints, streams
 from contenthubd.config.loader import Loaded, default_path, load
-from contenthubd.domain.errors import ContentHubError
+from contenthubd.domain.errors import ContentHubError, DatabaseUnavailable, StateDirectoryError, StateDirectoryTaken
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -100,10 +101,7 @@ def _main(argv: Sequence[str] | None) -> int:
     try:
         loaded = read()
         if arguments.command == "config-check":
-            told = ", ".join(str(file) for file in loaded.files) or "no file; defaults and environment"
-            sys.stdout.write(f"The configuration is valid ({told}).\n")
-            sys.stderr.write("".join(streams.visible(f"Warning: {text}") + "\n" for text in _doubts(loaded)))
-            return _database(loaded, arguments) if arguments.connect else 0
+            return _check(loaded, arguments)
         if arguments.command.startswith("db "):
             return _database(loaded, arguments)
         return _run(loaded, read)
@@ -118,6 +116,15 @@ def _main(argv: Sequence[str] | None) -> int:
         sys.stderr.write("".join(f"contenthubd: {fault}\n" for fault in faults))
         codes = {fault.exit_code for fault in faults if isinstance(fault, ContentHubError)}
         return codes.pop() if len(codes) == 1 else 1
+
+
+def _check(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    """Say that the configuration is valid, and what is missing here; with --connect only once the database answered."""
+    code = _database(loaded, arguments) if arguments.connect else 0
+    told = ", ".join(str(file) for file in loaded.files) or "no file; defaults and environment"
+    sys.stdout.write(f"The configuration is valid ({told}).\n")
+    sys.stderr.write("".join(streams.visible(f"Warning: {text}") + "\n" for text in _doubts(loaded)))
+    return code
 
 
 def _doubts(loaded: Loaded) -> Iterator[str]:
@@ -154,6 +161,39 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 def _database(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    """Run the command; what another user's state directory refuses is told with the command as that user."""
+    from contenthubd.adapters.postgres.absence import AGAIN  # imported late, as the daemon is
+    from contenthubd.runtime import lifecycle
+
+    directory = loaded.config.state_dir
+    try:
+        return _command(loaded, arguments)
+    except PermissionError as denied:
+        refused: ContentHubError = lifecycle.unusable(directory, denied)
+        cause: Exception = denied
+    except StateDirectoryError as fault:
+        refused, cause = fault, fault
+    except DatabaseUnavailable as fault:
+        fault.fix = fault.fix.replace(AGAIN, "Run the command again when it answers.")
+        raise
+    if (owner := lifecycle.other_owner(directory)) and not isinstance(refused, StateDirectoryTaken):
+        refused.fix = f"Run the command as the user who owns the state directory: {_as(owner, arguments)}"
+    raise refused from cause
+
+
+def _as(owner: str, arguments: argparse.Namespace) -> str:
+    """The command as another user."""
+    words = ["contenthubctl", *arguments.command.split()]
+    for name in ("config", "state_dir"):  # sudo leaves our variables out
+        if value := getattr(arguments, name) or os.environ.get(f"CONTENTHUBD_{name.upper()}"):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    words += [f"--{name}" for name in ("force", "replace", "connect") if getattr(arguments, name, False)]
+    if "file" in arguments:
+        words.append(str(arguments.file))
+    return f"sudo -u {shlex.join([owner, *words])}"
+
+
+def _command(loaded: Loaded, arguments: argparse.Namespace) -> int:
     from contenthubd.database import Commands  # imported late, as the daemon is
     from contenthubd.runtime.clock import SystemClock
     from contenthubd.runtime.log import configure

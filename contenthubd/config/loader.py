@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -97,6 +98,9 @@ RULES = (
 )
 
 
+_DENIED: Final = "Run the command as the daemon's user (sudo -u USER …), or let this user read the file."
+
+
 def load(path: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, object] = NO_FLAGS) -> Loaded:
     """The configuration out of ``path`` (None: no file), environment and flags; InvalidConfig tells all faults."""
     home = home_directory(environ)
@@ -109,7 +113,8 @@ def load(path: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, o
     if not files.unread:
         judged.faults.extend(_contradictions(config, judged))
     if judged.faults:
-        raise InvalidConfig(judged.faults, fix=f"Every key with its range and default: {document('configuration.md')}")
+        keys = f"Every key with its range and default: {document('configuration.md')}"
+        raise InvalidConfig(judged.faults, fix=_DENIED if files.denied else keys)
     return Loaded(config=config, origins=MappingProxyType(judged.origins), files=tuple(files.files))
 
 

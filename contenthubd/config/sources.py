@@ -44,16 +44,21 @@ class Given:
 
 @dataclass(slots=True)
 class Gathered:
-    """What one source holds, in its own order: values, and faults in between; ``unread`` when a file gave nothing."""
+    """What one source holds, in its own order: values, and faults in between; ``unread`` when a file gave nothing.
+
+    ``denied``: one of them may not be read by this user.
+    """
 
     found: list[Given | str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     unread: bool = False
+    denied: bool = False
 
-    def refuse(self, fault: str) -> None:
+    def refuse(self, fault: str, cause: OSError | None = None) -> None:
         """A file that cannot be used at all: what it would have set is not known."""
         self.found.append(fault)
         self.unread = True
+        self.denied |= isinstance(cause, PermissionError)
 
 
 def from_files(path: Path) -> Gathered:
@@ -66,7 +71,7 @@ def from_files(path: Path) -> Gathered:
     except FileNotFoundError:
         return gathered
     except OSError as error:
-        gathered.refuse(f"{folder}: cannot be listed ({_reason(error)}).")
+        gathered.refuse(f"{folder}: cannot be listed ({_reason(error)}).", error)
         return gathered
     for name in names:
         if name.endswith(".toml") and not name.startswith("."):
@@ -133,7 +138,7 @@ def _read(path: Path, gathered: Gathered) -> str | None:
         with path.open("rb") as file:
             data = file.read(SIZE_LIMIT + 1)
     except OSError as error:
-        gathered.refuse(f"{path}: cannot be read ({_reason(error)}).")
+        gathered.refuse(f"{path}: cannot be read ({_reason(error)}).", error)
         return None
     if len(data) > SIZE_LIMIT:
         gathered.refuse(f"{path}: is larger than {SIZE_LIMIT} bytes, too large for a configuration file.")

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -30,17 +31,43 @@ def owned(directory: Path, new_id: UUID) -> Iterator[str]:
         directory.mkdir(mode=ROOTS_MODE if os.geteuid() == 0 else MODE, parents=True, exist_ok=True)
         handle = os.open(directory / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as fault:
-        denied = isinstance(fault, PermissionError)
-        raise (StateDirectoryDenied if denied else StateDirectoryError)(
-            f"The state directory {directory} cannot be used.",
-            why=f"{fault.strerror}: {fault.filename}",
-            fix="Make it writable for this user, or name another with --state-dir or CONTENTHUBD_STATE_DIR.",
-        ) from fault
+        raise unusable(directory, fault) from fault
     try:
         _lock(handle, directory)
         yield _identity(handle, directory, new_id)
     finally:
         os.close(handle)
+
+
+def unusable(directory: Path, fault: OSError) -> StateDirectoryError:
+    """The state directory cannot be used; told with whose it is, if that is why."""
+    owner = other_owner(directory) if isinstance(fault, PermissionError) else ""
+    mine = f"Run contenthubd as its owner: sudo -u {owner} contenthubd" if owner else "Make it writable for this user"
+    return (StateDirectoryDenied if isinstance(fault, PermissionError) else StateDirectoryError)(
+        f"The state directory {directory} cannot be used.",
+        why=f"{fault.strerror}: {fault.filename}" + (f". It belongs to the user {owner}." if owner else ""),
+        fix=f"{mine}; or name another with --state-dir or CONTENTHUBD_STATE_DIR.",
+    )
+
+
+def other_owner(directory: Path) -> str:
+    """The user whom a directory belongs to, or the one above it that cannot be entered; empty if it is this user."""
+    for place in (directory, *directory.parents):
+        try:
+            uid = place.stat().st_uid
+        except PermissionError:
+            continue
+        except OSError:
+            return ""
+        return "" if uid == os.geteuid() else _name(uid)
+    return ""
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"  # as sudo takes a number
 
 
 def _lock(handle: int, directory: Path) -> None:

@@ -76,6 +76,14 @@ def _owner(path: Path) -> int | None:
         return None
 
 
+def _named(uid: int | None) -> str:
+    """The name of a user, or its number as sudo takes it."""
+    try:
+        return pwd.getpwuid(uid).pw_name if uid is not None else ""
+    except KeyError:
+        return f"#{uid}"
+
+
 def _has_account(uid: int) -> bool:
     try:
         pwd.getpwuid(uid)
@@ -95,6 +103,6 @@ def _nobody() -> tuple[int, int]:
 def _wrong_owner(data_dir: Path, owner: int | None, user: int) -> StateDirectoryError:
     return StateDirectoryError(
         f"The data directory {data_dir} belongs to another user.",
-        why=f"Its owner is user {owner}; contenthubd runs as user {user}.",
-        fix=f"Run contenthubd as user {owner}, or stop it and run: chown -R {user} {data_dir}",
+        why=f"It belongs to {_named(owner)}; contenthubd runs as {_named(user)}.",
+        fix=f"Run contenthubd as its owner: sudo -u {_named(owner)} contenthubd",
     )
