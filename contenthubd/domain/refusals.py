@@ -21,7 +21,7 @@ _PIECE: Final = (
     r"(?:request|article|content|topic|piece|blog post|post|essay|text|task|story|prompt|subject|material)s?"
 )
 _ASKED: Final = (
-    rf"(?: you)?(?: with| for| to| on| about| in)?(?: (?:that|this)(?=[ \t]{{0,3}}(?:\n|\Z|[.,;!?—]))"
+    rf"(?: you)?(?: with| for| to| on| about| in)?(?: (?:that|this)(?=[ \t*_]{{0,3}}(?:\n|\Z|[.,;!?—]))"
     rf"| (?:that|this|these|those|the|your|any|such)(?: \w+){{0,3}} {_PIECE}\b"
     rf"| (?:an? )?(?:\w+ ){{0,2}}{_PIECE} (?:on|about|that|for|of|as|you|which|promoting)\b)"
 )
