@@ -78,7 +78,7 @@ class Health:
             pipeline={
                 "slots_used": self._parts.base.slots.used,
                 "slots_total": self._parts.base.slots.total,
-                "attempts_running": self._parts.attempts.running,
+                "attempts_in_child_processes": self._parts.attempts.running,
                 "clock": _stepped(self._steps.last()),
             },
             faults=faults,

@@ -55,7 +55,11 @@ def config_show(args: Namespace, client: Client, output: Output) -> int:
     only_shown("--origin", args.origin, output)
     told = client.get("/v1/config")
     columns = ("KEY", "VALUE", "ORIGIN") if args.origin else ("KEY", "VALUE")
-    output.many(told, told["config"], columns, lambda entry: _config_row(entry)[: len(columns)], "key")
+    if output.form == "table" and output.room() is not None:  # a value that is cut says something else: break lines
+        lines = [(entry["key"], "\n".join(_config_row(entry)[1 : len(columns)])) for entry in told["config"]]
+        output.one(told, lambda: lines, "config")
+    else:
+        output.many(told, told["config"], columns, lambda entry: _config_row(entry)[: len(columns)], "key")
     if waiting := [entry for entry in told["config"] if entry["needs_restart"]]:
         output.say("Changed in the configuration, in force after a restart (systemctl restart contenthubd):")
         for entry in waiting:

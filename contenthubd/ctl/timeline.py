@@ -19,7 +19,8 @@ _TIMES = frozenset({"run_at", "slot", "seen_until"})
 
 def line(fact: dict[str, Any]) -> str:
     """``2026-01-31 08:00:00+01:00  attempt failed  attempt 1, llm, no answer, counts as a retry``."""
-    told = [part for name, value in fact["data"].items() if (part := _part(name, value))]
+    data = sorted(fact["data"].items(), key=lambda one: one[0] != "attempt")  # the store has an order of its own
+    told = [part for name, value in data if (part := _part(name, value))]
     return f"{instant(fact['at'])}  {fact['name'].replace('_', ' ')}  {', '.join(told)}".rstrip()
 
 

@@ -43,7 +43,7 @@ async def test_health_says_that_the_daemon_is_stopping(start_daemon: StartDaemon
 
 
 async def _running(daemon: RunningDaemon) -> bool:
-    return bool((await daemon.get("/health"))["pipeline"]["attempts_running"])
+    return bool((await daemon.get("/health"))["pipeline"]["attempts_in_child_processes"])
 
 
 async def _stopping(daemon: RunningDaemon) -> bool:

@@ -82,7 +82,7 @@ def test_the_reason_of_a_retrying_task_comes_without_its_kind_too(monkeypatch: p
         ("content_approved", {"by": "auto"}, "content approved  automatically"),
         ("content_approved", {"by": "anna", "reason": None}, "content approved  by anna"),
         ("publication_failed", {"target": "directory", "attempt": 3, "location": None, "error": "Full."},
-         "publication failed  to directory, attempt 3, Full"),
+         "publication failed  attempt 3, to directory, Full"),
         ("image_fetched", {"position": 0}, "image fetched  position 0"),
         ("images_missing", {"positions": [1, 3]}, "images missing  positions 1, 3"),
     ],

@@ -1,0 +1,71 @@
+"""What an operator reads at 80 columns, and commands given in a way that is easy to slip into."""
+
+import json
+from typing import Any
+
+import pytest
+
+from contenthubd.control import wire
+from contenthubd.ctl.layout import width
+from contenthubd.ctl.progress import Drawn
+from contenthubd.domain.task import TaskState
+from tests.control.conftest import US, Door, submitted_ids
+
+
+@pytest.mark.parametrize("columns", ["60", "80"])
+async def test_no_value_and_no_origin_of_the_configuration_is_cut(door: Door, columns: str) -> None:
+    whole = json.loads((await door.ctl("config", "show", "--json")).out)["config"]
+    for more in ([], ["--origin"]):
+        told = (await door.ctl("config", "show", *more, env={"COLUMNS": columns})).out
+        assert "…" not in told
+        assert max(map(width, told.splitlines())) <= int(columns)
+        joined = "".join(told.split())
+        for entry in whole:
+            value = "".join(json.dumps(entry["value"], ensure_ascii=False).split())
+            assert f"{entry['key']}{value}{''.join(entry['origin'].split()) if more else ''}" in joined
+
+
+async def test_a_task_that_is_named_twice_is_one_task(door: Door) -> None:
+    task_id = await door.submitted()
+    door.app.finish(task_id, "On tea", "/tea")
+    twice = await door.ctl("task", "wait", task_id, task_id, task_id[-8:])
+    assert (twice.code, twice.out.count("On tea"), "/2" in twice.err) == (0, 1, False)
+    assert len(json.loads((await door.ctl("task", "wait", task_id, task_id[-8:], "--json")).out)["tasks"]) == 1
+
+
+async def test_a_list_that_goes_on_says_how_many_it_shows(door: Door) -> None:
+    for number in range(3):
+        await door.submitted(f"topic {number}")
+    one = await door.ctl("task", "list", "--limit", "1")
+    assert "There are more; this is the first one. See more with --limit." in one.err
+    two = await door.ctl("task", "list", "--limit", "2")
+    assert "There are more; these are the first 2. See more with --limit." in two.err
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel"])
+async def test_a_malformed_id_behind_a_good_one_changes_nothing(door: Door, verb: str) -> None:
+    task_id = await door.submitted()
+    door.app.move(task_id, TaskState.FAILED if verb == "retry" else TaskState.PENDING)
+    before = door.app.task_views[task_id].state
+    refused = await door.ctl("task", verb, task_id, "zz")
+    assert (refused.code, refused.out) == (2, "")
+    assert door.app.task_views[task_id].state == before
+
+
+async def test_the_forecast_of_a_drawn_watch_is_true(door: Door) -> None:
+    order = wire.SubmitRequest(account="studio", requests=[wire.TopicRequest(topic="Tea")] * 2, batch=True)
+    made = await door.app.submit(order, peer=US)
+    drawn = Drawn()
+    assert "connecting" in _text(drawn), "nothing is known yet, and nobody was waited for"
+    for one in submitted_ids(made):
+        door.app.finish(one, "On tea", None)  # waits for review: nothing is being published
+    _, _, reply = await door.request("GET", f"/v1/wait?batch={made.batch_id}")
+    drawn.show(reply)
+    assert "2/2  2 completed" in _text(drawn)
+    assert "publishing" not in _text(drawn)
+    drawn.show({**reply, "settled": False})
+    assert _text(drawn).endswith(", publishing")
+
+
+def _text(drawn: Any) -> str:
+    return str(drawn._bar.tasks[0].description)
