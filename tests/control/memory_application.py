@@ -114,7 +114,7 @@ class MemoryApplication:
         if wanted.since == str(self._version):
             with suppress(TimeoutError):  # the long poll's ordinary end
                 await asyncio.wait_for(self._moved.wait(), wanted.timeout)
-        return self._waited([one.id for one in found])
+        return self._waited(list(dict.fromkeys(one.id for one in found)))
 
     async def cancel(self, fragment: str, *, peer: Peer, dry_run: bool = False) -> wire.TaskView:
         return self._steer(fragment, TaskEvent.CANCELLED, dry_run=dry_run)
