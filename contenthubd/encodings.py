@@ -20,6 +20,8 @@ _SAMPLE: Final = 200_000
 """Bytes at which a guess looks."""
 _WIDE: Final = re.compile(rb"[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 """A character of three or four bytes in UTF-8; other encodings hardly ever look like it."""
+_NARROW: Final = re.compile(rb"(?<=[\x00-\x7f])[\xc3-\xcf][\x80-\xbf](?=[\x00-\x7f])")
+"""A letter of two bytes in UTF-8 between ASCII; in other encodings two such bytes hardly ever stand alone."""
 _FREQUENT: Final = {
     "gb18030": re.compile(rb"[\xb0-\xd7\xa1\xa3][\xa1-\xfe]"),
     "big5": re.compile(rb"[\xa4-\xc6\xa1][\x40-\x7e\xa1-\xfe]"),
@@ -29,6 +31,9 @@ _FREQUENT: Final = {
 _ORDINARY: Final = re.compile(
     "[\t\n\r -~\u00a0-\u024f\u0370-\u052f\u2010-\u203f\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]"
 )
+_EUC: Final = re.compile(rb"[\xa1-\xfe]{2}")
+_SURE_PAIRS: Final = 10
+"""So many characters that keep to the half of the codes which these encodings use are hardly ever Chinese."""
 _PAIR: Final = {
     "gb18030": re.compile(rb"[\x00-\x7f]|[\x81-\xfe][\x40-\x7e\x80-\xfe]|[\x81-\xfe][0-9][\x81-\xfe][0-9]"),
     "big5": re.compile(rb"[\x00-\x7f]|[\x81-\xfe][\x40-\x7e\xa1-\xfe]"),
@@ -50,7 +55,7 @@ def decode_certain(raw: bytes) -> str:
 def likely(raw: bytes) -> str:
     """The encoding that a file without a mark looks like: empty if it is UTF-8, or cannot be determined."""
     sample = raw[:_SAMPLE]
-    if wide := _utf16(sample):
+    if wide := _wide(sample):
         return wide
     text = sample.decode("utf-8", "ignore" if len(raw) > _SAMPLE else "replace")
     if text.isascii():
@@ -58,12 +63,14 @@ def likely(raw: bytes) -> str:
     damaged = text.count("\ufffd")
     if not damaged and sample == raw:
         return "gb18030" if _odd(text, sample) else ""
+    if len(_NARROW.findall(sample)) > damaged:
+        return ""
     if len(_WIDE.findall(sample)) > 4 * damaged or len(_WIDE.findall(sample)) > 20 + damaged:
         return ""
     shares = {name: _share(name, sample) for name in _FREQUENT}
     best = max(shares, key=lambda name: shares[name])
     if shares[best] >= 0.5:
-        return best
+        return _eastern(sample) or best
     return "cp1252" if _latin(sample) else "gb18030" if _fits_gb18030(raw) else ""
 
 
@@ -90,19 +97,18 @@ def refusal(raw: bytes) -> str:
         guess = likely(raw)
         looks = f", the file looks like {guess.upper()}" if guess else ""
         return f"line {line} is not UTF-8 text{looks}; save it as UTF-8"
-    if (guess := likely(raw)).startswith("utf-16"):
+    if (guess := likely(raw)).startswith("utf-"):
         return f"it looks like {guess.upper()} text; save it as UTF-8"
     return ""
 
 
-def _utf16(sample: bytes) -> str:
-    """UTF-16 without a mark: text in UTF-8 has no zero bytes, and in the right order these are ordinary characters."""
+def _wide(sample: bytes) -> str:
+    """UTF-32 or UTF-16 without a mark: text in UTF-8 has no zero bytes; in the right order these are characters."""
     if b"\0" not in sample:
         return ""
-    whole = sample[: len(sample) // 2 * 2]
     shares = {}
-    for name in ("utf-16-le", "utf-16-be"):
-        text = whole.decode(name, "replace")
+    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        text = sample[: len(sample) // 4 * 4 if "32" in name else len(sample) // 2 * 2].decode(name, "replace")
         shares[name] = len(_ORDINARY.findall(text)) / max(len(text), 1)
     best = max(shares, key=lambda name: shares[name])
     return best if shares[best] > 0.9 else ""
@@ -116,6 +122,16 @@ def _share(name: str, sample: bytes) -> float:
     if not characters or lost > 1 + len(characters) // 50:
         return 0.0
     return sum(1 for one in characters if _FREQUENT[name].fullmatch(one)) / len(characters)
+
+
+def _eastern(sample: bytes) -> str:
+    """Japanese and Korean have the form of GB18030: the one is full of kana, the other keeps to the syllables."""
+    pairs = [one for one in _PAIR["gb18030"].findall(sample) if len(one) == 2]
+    if len(pairs) < _SURE_PAIRS or not all(_EUC.fullmatch(one) for one in pairs):
+        return ""
+    if sum(one[0] in (0xA4, 0xA5) for one in pairs) * 5 > len(pairs):
+        return "euc_jp"
+    return "euc_kr" if all(0xB0 <= one[0] <= 0xC8 for one in pairs) else ""
 
 
 def _fits_gb18030(raw: bytes) -> bool:

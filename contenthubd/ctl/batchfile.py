@@ -6,6 +6,7 @@ Only the form is judged here (is it a line, a column, a number); whether a topic
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from contenthubd.ctl.failure import USAGE, Failure
 TEXTS = frozenset({"topic", "requirements", "category", "tone", "audience", "mode", "idempotency_key"})
 NUMBERS = spreadsheet.WHOLE | {"max_retries"}
 FIELDS = (*sorted(TEXTS), *sorted(NUMBERS), "keywords", "timeout_seconds", "auto_approve")
+
+MOST_KEYWORDS = 1000
+_INT64 = 2**63
 
 
 @dataclass
@@ -44,6 +48,7 @@ def read(path: str, form: str | None, encoding: str | None = None, account: str 
     lines, unread = decoding.lines(decoding.content(path), encoding, path, account)
     batch.faults += unread
     {"txt": _text, "csv": _csv, "jsonl": _jsonl}[form](lines, batch)
+    _few_keywords(batch)
     _one_key_one_line(batch)
     batch.faults.sort()
     return batch
@@ -59,6 +64,13 @@ def _one_key_one_line(batch: Batch) -> None:
             repeated.add(index)
             batch.faults.append((line, f"The idempotency key {key[:60]!r} is already used in line {first[key]}."))
     batch.drop(repeated)
+
+
+def _few_keywords(batch: Batch) -> None:
+    """More of them than the daemon takes are a fault of their line alone, not of the whole file."""
+    many = {index for index, one in enumerate(batch.requests) if len(one.get("keywords") or ()) > MOST_KEYWORDS}
+    batch.faults += [(batch.lines[index], f"It has more than {MOST_KEYWORDS:,} keywords.") for index in many]
+    batch.drop(many)
 
 
 def _form_of(path: str) -> str:
@@ -87,15 +99,24 @@ def _jsonl(lines: list[tuple[int, str]], batch: Batch) -> None:
         if not line.replace("\ufeff", "").strip():
             continue
         try:
-            request = json.loads(line.lstrip("\ufeff"), parse_constant=_refused, object_pairs_hook=_once)
+            request = json.loads(
+                line.strip("\ufeff"),
+                parse_constant=_refused,
+                parse_float=_finite,
+                parse_int=_whole,
+                object_pairs_hook=_once,
+            )
             json.dumps(request, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
-            batch.faults.append((number, f"Not JSON: {error.msg} at column {error.colno}."))
+            batch.faults.append((number, f"Not JSON: {error.msg.removesuffix(' at')} at column {error.colno}."))
             continue
         except UnicodeEncodeError:
             batch.faults.append((number, "It contains an unpaired surrogate, which is not valid text."))
             continue
-        except (RecursionError, ValueError) as error:
+        except RecursionError:
+            batch.faults.append((number, "Not a request: it is nested too deeply."))
+            continue
+        except ValueError as error:
             batch.faults.append((number, f"Not a request: {error}."))
             continue
         faults = _request_faults(request)
@@ -115,6 +136,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refused(constant: str) -> Any:
     raise ValueError(f"{constant} is not a number in JSON")
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20 or not -_INT64 <= int(text) < _INT64:
+        raise ValueError(f"the number {text[:20]}{'…' if len(text) > 20 else ''} is too large")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    if not isfinite(number := float(text)):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
 
 
 def _request_faults(request: Any) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import shlex
 import sys
 
@@ -12,9 +13,13 @@ from contenthubd.encodings import decode_certain, is_certainly_utf8, likely, mar
 MAX_BYTES = 64 * 2**20
 """Far more than the daemon takes in one request, and an end to /dev/zero."""
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_BINARY = (b"%PDF-", b"\x1f\x8b", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"\x7fELF", b"{\\rtf", b"7z\xbc\xaf", b"Rar!")
+_SAMPLE = 10_000
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f]")
 _NO_TEXT = frozenset({"utf_7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
 _SPOKEN = {"gb18030": "GB18030 (GBK)", "big5": "Big5", "shift_jis": "Shift-JIS", "cp1252": "Windows-1252",
-           "utf-16-le": "UTF-16", "utf-16-be": "UTF-16 (big-endian)"}  # fmt: skip
+           "utf-16-le": "UTF-16", "utf-16-be": "UTF-16 (big-endian)", "utf-32-le": "UTF-32",
+           "utf-32-be": "UTF-32 (big-endian)", "euc_jp": "EUC-JP", "euc_kr": "EUC-KR"}  # fmt: skip
 
 
 def content(path: str) -> bytes:
@@ -34,7 +39,19 @@ def content(path: str) -> bytes:
                       fix="Split it into several files.", exit_code=USAGE)  # fmt: skip
     if raw.startswith(_WORKBOOKS):
         raise workbook(path)
+    if _is_binary(raw):
+        raise Failure(f"{path} is not a text file.", why="It is a document, an image, an archive or a program.",
+                      fix="Save the topics as text or as CSV UTF-8.", exit_code=USAGE)  # fmt: skip
     return raw
+
+
+def _is_binary(raw: bytes) -> bool:
+    """Whether it begins as no text does; UTF-16 and UTF-32 have zero bytes, and are left to those who decode."""
+    if raw.startswith(_BINARY):
+        return True
+    sample = raw[:_SAMPLE]
+    controls = len(_CONTROL.findall(sample))
+    return controls > max(16, len(sample) // 20) and not (mark(raw)[0] or likely(raw).startswith("utf-"))
 
 
 def workbook(path: str) -> Failure:

@@ -45,7 +45,7 @@ def fault(text: str) -> str:
     if text.isascii() and text.isprintable():
         return ""
     if found := _CONTROL.search(text.replace("\r\n", "\n")):
-        return f"contains the control character {_named(found)}, which no article needs."
+        return f"contains the control character {_named(found)}; remove it."
     if _HALF.search(text):
         return "contains an unpaired surrogate, which is not valid text."
     if found := _C1.search(text):

@@ -77,6 +77,22 @@ class TestKeyFile:
         assert fault in keys.faults[0]
         assert "secret" not in keys.faults[0]
 
+    def test_a_name_that_is_set_again_is_told(self) -> None:
+        keys = parse_env_file("A=1\nB=2\nA=1\nA=3\n", "file")
+        assert keys.values == {"A": "3", "B": "2"}
+        assert keys.faults == ("Line 4 of file sets A again; this value is used.",)
+
+    def test_what_no_process_can_be_given_is_told(self) -> None:
+        keys = parse_env_file("A=" + "x" * 33_000 + "\n" + "x\n" * 100, "file")
+        assert not keys.values
+        assert keys.faults[0] == "Line 1 of file: the value of A is longer than 32,000 bytes."
+        assert keys.faults[-1] == "file has 81 more faults."
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "keys.env")
+        keys = read_keys(replace(settings_for(tmp_path), env_file=tmp_path / "keys.env"))
+        assert "it is a pipe; name a regular file" in keys.faults[0]
+
     def test_a_file_that_cannot_be_read_is_told(self, tmp_path: Path) -> None:
         for name, content in (("absent", None), ("bytes", b"\xff\xfe=1")):
             path = tmp_path / name

@@ -85,8 +85,18 @@ BAD_JSON = [
     ('{"topic": "Tea", "topic": "Mate"}', "Not a request: the field 'topic' is given twice."),
     ('{"topic": "Tea", "topik": 1}', "Unknown field 'topik'. Did you mean 'topic'?"),
     ('{"topic": "\\ud800"}', "It contains an unpaired surrogate, which is not valid text."),
-    ('{"topic": "Tea", "priority": ' + "9" * 5000 + "}", "Not a request: Exceeds the limit"),
-    ("[" * 100_000, "Not a request: maximum recursion depth"),
+    (
+        '{"topic": "Tea", "priority": ' + "9" * 5000 + "}",
+        "Not a request: the number 99999999999999999999… ",
+    ),
+    (
+        '{"topic": "Tea", "priority": 9223372036854775808}',
+        "Not a request: the number 9223372036854775808 ",
+    ),
+    ('{"topic": "Tea", "timeout_seconds": 1e999}', "Not a request: the number 1e999 is too large."),
+    ('{"topic": "Tea", "keywords": [' + '"a",' * 1000 + '"a"]}', "It has more than 1,000 keywords."),
+    ('{"topic": "Te\0a"}', "Not JSON: Invalid control character at column 14."),
+    ("[" * 100_000, "Not a request: it is nested too deeply."),
 ]
 
 
@@ -149,10 +159,14 @@ def test_csv_that_is_certain_is_read(tmp_path: Path, data: bytes) -> None:
     assert batch.requests == ROWS
 
 
+CHINESE = ("gb18030", "gbk", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+
+
 @pytest.mark.parametrize("name", ["t.txt", "t.jsonl", "t.csv"])
-@pytest.mark.parametrize("encoding", ["gb18030", "gbk", "utf-16-le", "utf-16-be", "big5", "shift_jis"])
+@pytest.mark.parametrize("encoding", [*CHINESE, "big5", "shift_jis", "euc_jp", "euc_kr"])
 def test_another_encoding_is_named_with_the_command_that_reads_it(tmp_path: Path, name: str, encoding: str) -> None:
     topics = {"big5": ["春天的養生茶", "秋天的茶"], "shift_jis": ["日本のお茶について", "お茶"]}
+    topics |= {"euc_jp": ["日本のお茶について", "秋のお茶"], "euc_kr": ["가을에마시는차", "겨울에마시는차"]}
     wanted = topics.get(encoding, ["“茶”——一种生活", "秋天的茶"])
     form = {"t.txt": "{}", "t.jsonl": '{{"topic": "{}"}}', "t.csv": "{}"}[name]
     lines = (["topic"] if name == "t.csv" else ["# Tea"] if name == "t.txt" else []) + [
@@ -251,6 +265,20 @@ def test_csv_headers_that_are_not_certain(tmp_path: Path, header: str, why: str)
 def test_a_workbook_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(Failure, match="is a workbook"):
         read(written(tmp_path, name, b"PK\x03\x04" + bytes(100)), None)
+
+
+@pytest.mark.parametrize(
+    "data", [b"%PDF-1.4\n\xe2\xe3", b"\x1f\x8b\x08", b"\x89PNG\r\n", b"{\\rtf1 Tea}", bytes(range(32)) * 9]
+)
+def test_what_is_no_text_is_told_so(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(Failure, match="is not a text file"):
+        read(written(tmp_path, "t.txt", data), None)
+
+
+def test_few_bytes_of_another_encoding_do_not_make_utf8_chinese(tmp_path: Path) -> None:
+    batch = read(written(tmp_path, "t.txt", "Tea\nété\n".encode() + "forêt\n".encode("latin-1")), None)
+    assert [one["topic"] for one in batch.requests] == ["Tea"]
+    assert [line for line, _ in batch.faults] == [2, 3]
 
 
 LARGE = {

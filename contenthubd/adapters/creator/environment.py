@@ -6,8 +6,10 @@ output has no colour, which Redis). REDIS_URL is given only to what needs it: wi
 sync mode fails after 30 seconds.
 """
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,9 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _AFTER_QUOTE: Final = re.compile(r"\s*+(?:#.*)?")
 _CURLY: Final = "“”„‘’「」"
 MAX_BYTES: Final = 1_000_000
+MAX_VALUE_BYTES: Final = 32_000
+"""The kernel takes variables of up to 128 KiB; no key is as long as this."""
+MOST_FAULTS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,12 @@ def parse_env_file(text: str, name: str) -> Keys:
         elif fault := _value_fault(found.group(2)):
             faults.append(f"Line {number} of {name}: the value of {found.group(1)} {fault}")
         else:
-            values[found.group(1)] = _unquoted(found.group(2)) or ""
+            value = _unquoted(found.group(2)) or ""
+            if values.get(found.group(1), value) != value:
+                faults.append(f"Line {number} of {name} sets {found.group(1)} again; this value is used.")
+            values[found.group(1)] = value
+    if len(faults) > MOST_FAULTS:
+        faults[MOST_FAULTS:] = [f"{name} has {len(faults) - MOST_FAULTS:,} more faults."]
     return Keys(values, tuple(faults))
 
 
@@ -73,6 +83,8 @@ def _value_fault(written: str) -> str:
         return f"begins with {written[0]} but does not end with it; add the closing quote."
     if written[:1] in _CURLY and written:
         return f'is in typographic quotes ({written[0]}); use " or none.'
+    if len(value.encode("utf-8", "surrogatepass")) > MAX_VALUE_BYTES:
+        return f"is longer than {MAX_VALUE_BYTES:,} bytes."
     return key_fault(value)
 
 
@@ -98,8 +110,7 @@ def read_keys(settings: CreatorSettings) -> Keys:
         if path is None:
             continue
         try:
-            with path.open("rb") as file:
-                raw = file.read(MAX_BYTES + 1)
+            raw = _content(path)
         except OSError as error:
             faults.append(f"The file {path} cannot be read: {error.strerror}.")
             continue
@@ -111,6 +122,14 @@ def read_keys(settings: CreatorSettings) -> Keys:
         values.update(keys.values)
         faults.extend(keys.faults)
     return Keys(values, tuple(faults))
+
+
+def _content(path: Path) -> bytes:
+    """The first bytes of a file. OSError; a pipe is one, since it gives its content once and may never end."""
+    if stat.S_ISFIFO(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe; name a regular file")
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def environment(settings: CreatorSettings, *, redis: bool) -> dict[str, str]:
