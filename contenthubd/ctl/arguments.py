@@ -27,6 +27,10 @@ _NUMBER = (
     r"argument (?:-\w, ?|--[\w-]+/)?(?P<name>[^:]+): (?P<quote>['\"])(?P<word>.*)(?P=quote) "
     r"is not (?P<must>a whole number.*)$"
 )
+_REFUSED = (
+    r"argument (?:-\w, ?|--[\w-]+/)?(?P<name>[^:]+): (?P<quote>['\"])(?P<word>.*)(?P=quote) "
+    r"(?P<why>(?:is|has|must) .*)$"
+)
 MOST_SHOWN = 40
 """Columns of a wrong value in a message."""
 
@@ -93,6 +97,9 @@ class Parser(argparse.ArgumentParser):
         if number := re.match(_NUMBER, message):
             raise Failure(f"Invalid value {cut(number['word'], MOST_SHOWN)!r} for {number['name']}.",
                           why=f"It must be {number['must']}.", fix=help_fix, exit_code=USAGE)  # fmt: skip
+        if wrong := re.match(_REFUSED, message):
+            raise Failure(f"Invalid value {cut(wrong['word'], MOST_SHOWN)!r} for {wrong['name']}.",
+                          why=f"It {wrong['why']}.", fix=help_fix, exit_code=USAGE)  # fmt: skip
         if lacking := re.match(r"argument (?:-\w, ?)?(--[\w-]+).*: expected one argument", message):
             option = lacking[1]
             raise Failure(f"{option} needs a value.", fix=f"Give one that begins with - as {option}=-VALUE. {help_fix}",

@@ -11,7 +11,7 @@ from contenthubd.ctl.failure import OK
 from contenthubd.ctl.listing import each, filters, more, only_shown, pages, steer
 from contenthubd.ctl.output import Output, printable, short
 from contenthubd.ctl.times import When, instant
-from contenthubd.ctl.words import counted, publication, stuck, unpublished, why
+from contenthubd.ctl.words import actor, counted, publication, stuck, unpublished, why
 
 COLUMNS = ("ID", "STATE", "ACCOUNT", "CREATED", "TITLE", "RESULT")
 MORE = ("CHARS", "TASK", "BATCH", "LOCATION")
@@ -101,7 +101,7 @@ def _lines(content: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "batch", content["batch"]
     yield "length", counted(content["chars"], "character")
     yield "created", instant(content["created_at"])
-    reviewed = (instant(content["reviewed_at"]), content["reviewed_by"], content["review_reason"])
+    reviewed = (instant(content["reviewed_at"]), actor(content["reviewed_by"] or ""), content["review_reason"])
     yield "reviewed", "  ".join(part for part in reviewed if part)
     yield "held", content["hold_reason"]
     yield "images", "\n".join(map(_image_line, content["images"]))

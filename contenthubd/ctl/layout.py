@@ -19,6 +19,8 @@ _PLAIN = re.compile(
     r"\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff60]*"
 )
 _FIRST_WIDE = "\u2e80"
+_EVERY_ARTICLE = "/index.md"
+"""What every published article ends with: where room is short, the folder tells more."""
 _NOT_FIRST = frozenset(
     "\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff01\uff1f\uff09\u3011\u300b\u300d\u300f\u3009\u3015\u2026\u2014,.:;!?)]}%"
 )
@@ -26,8 +28,14 @@ _COMMAND = re.compile(r"`?(?:contenthubctl|systemctl|sudo)(?: (?!&&)[^\s;]+)+")
 _TEXTS = frozenset({"TOPIC", "TITLE", "WHY", "RESULT", "LOCATION", "VALUE", "ORIGIN"})
 _TOPICS = frozenset({"TOPIC", "TITLE"})
 """Texts that are known already: they make room for those that are news."""
-_EXACT = ("CRON", "NEXT", "AT", "DUE", "CREATED", "FINISHED")
-"""A time or a cron expression of which a part is missing says something else: the column goes before it is cut."""
+_EXACT = ("CRON", "NEXT", "AT", "DUE", "CREATED", "FINISHED", "STATE", "TASK")
+"""Of a time, a state, an id or a cron expression no part may be missing: the column goes before it is cut."""
+_NEWS = frozenset({"WHY"})
+_SPARED_FOR_NEWS = frozenset({"CREATED"})
+READABLE = 30
+"""Columns that a reason needs to tell something; the time of creation makes room for it."""
+ROOMY = 60
+"""On a narrower terminal nothing is readable anyway, and columns go as they come."""
 _FIRST_TO_GO = ("BATCH", "MODE", "PRIORITY", "TRIES", "RUNS", "ORIGIN", "LOCATION", "CHARS")
 
 
@@ -85,7 +93,9 @@ def cut_front(text: str, room: int) -> str:
 
 def fitted(text: str, room: int) -> str:
     """A cell: of a path or an address the end, of everything else the beginning."""
-    return cut_front(text, room) if _whole(text) and " " not in text else cut(text, room)
+    if width(text) <= room or not _whole(text) or " " in text:
+        return cut(text, room)
+    return cut_front(text.removesuffix(_EVERY_ARTICLE), room)
 
 
 def wrap(text: str, room: int | None) -> list[str]:
@@ -136,14 +146,12 @@ def _words(line: str, room: int) -> Iterable[tuple[str, str]]:
 
 
 def _single_words(text: str) -> Iterable[tuple[str, str]]:
+    gap = ""
     for number, word in enumerate(text.split(" ")):
-        gap = " " if number else ""
+        gap += " " if number else ""
         if not word:
             continue
-        if word.isascii() or _whole(word):
-            yield gap, word
-            continue
-        for part in _breakable(word):
+        for part in [word] if word.isascii() or _whole(word) else _breakable(word):
             yield gap, part
             gap = ""
 
@@ -188,14 +196,29 @@ def table(
     if room is None:
         return shown, widths
     texts = [max(16, head) for head in heads]
+    whole = list(widths)
     _shrink(widths, [i for i in shown if columns[i] in _TOPICS], texts, room)
     _shrink(widths, [i for i in shown if columns[i] in _TEXTS], texts, room)
     inexact = [i for i in shown[1:] if columns[i].partition(" ")[0] not in _EXACT]
     _shrink(widths, inexact, [max(10, head) for head in heads], room)
+    if any(widths[i] < min(whole[i], READABLE) for i in shown if columns[i] in _NEWS) and room >= ROOMY:
+        spare = next((i for i in shown if columns[i].partition(" ")[0] in _SPARED_FOR_NEWS), None)
+        if spare is not None:
+            return _without(spare, columns, rows, room, headed=headed)
     while len(shown) > 1 and _total(widths, shown) > room:
         shown.remove(_next_to_go(columns, shown))
     widths[0] = min(widths[0], room)
     return shown, widths
+
+
+def _without(
+    spare: int, columns: Sequence[str], rows: Sequence[Sequence[str]], room: int, *, headed: bool
+) -> tuple[list[int], list[int]]:
+    """The table without one of its columns, in the numbers of all."""
+    rest = [i for i in range(len(columns)) if i != spare]
+    shown, widths = table([columns[i] for i in rest], [[row[i] for i in rest] for row in rows], room, headed=headed)
+    widths.insert(spare, 0)
+    return [rest[i] for i in shown], widths
 
 
 def _shrink(widths: list[int], which: Sequence[int], floor: Sequence[int], room: int) -> None:

@@ -143,7 +143,7 @@ def _lines(task: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def _expected(task: dict[str, Any]) -> str | None:
-    if task["finished_at"] or task["expected_seconds"] is None:
+    if task["finished_at"] or (task["expected_seconds"] or 0) < 1:
         return None
     return f"about {duration(task['expected_seconds'])} after its claim (median of recent tasks)"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contenthubd.ctl.times import instant
-from contenthubd.ctl.words import counted, flat
+from contenthubd.ctl.words import actor, counted, flat
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ _SILENT = frozenset({"owner", "echoed"})
 """Values that tell people nothing."""
 _PLAIN = frozenset({"kind", "cause", "error", "reason", "detail", "location", "what"})
 """Values that need no label."""
-_LABELS = {"creator_task_id": "creator task", "target": "to", "slot": "due", "run_at": "next try at", "by": "by"}
+_LABELS = {"creator_task_id": "creator task", "target": "to", "slot": "due", "run_at": "next try at"}
 _TIMES = frozenset({"run_at", "slot", "seen_until"})
 
 
@@ -36,8 +36,10 @@ def _part(name: str, value: Any) -> str:
             return counted(value, "character")
         case "slots":
             return f"for {counted(value, 'run')}"
-        case "by" if value == "auto":
-            return "automatically"
+        case "outcome":
+            return str(value).replace("_", " ")
+        case "by":
+            return "automatically" if value == "auto" else f"by {actor(flat(value))}"
     text = _time(value) if name in _TIMES else flat(value)
     if name in _PLAIN:
         return text.rstrip(".")

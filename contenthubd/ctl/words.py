@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from contenthubd.ctl.times import duration, instant
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
@@ -26,6 +28,12 @@ def flat(value: Any) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """``1 task``, ``2 tasks``, ``1,000 retries``."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def actor(who: str) -> str:
+    """Who did something: ``uid:0(root)`` is root."""
+    found = re.fullmatch(r"uid:[0-9]+\((.+)\)", who)
+    return found[1] if found else who
 
 
 def times(count: int) -> str:

@@ -215,6 +215,41 @@ def printed(room: int, show: Callable[[Output], None], headers: bool = True) -> 
     return terminal.getvalue().split("\n")
 
 
+@pytest.mark.parametrize("room", range(10, 100, 6))
+def test_a_state_is_whole_or_absent(room: int) -> None:
+    columns = ("ID", "STATE", "ACCOUNT", "CREATED (+00:00)", "TITLE", "RESULT")
+    row = ["00dc5a1b", "pending_review", "review", "2026-11-27 20:52", "需要审阅的文章", "waiting for review: no image"]
+    shown, widths = table(columns, [row], room, headed=True)
+    assert 1 not in shown or widths[1] == len("pending_review")
+    assert sum(widths[i] for i in shown) + 2 * (len(shown) - 1) <= room
+
+
+def test_the_reason_is_readable_at_80_columns() -> None:
+    columns = ("ID", "STATE", "ACCOUNT", "CREATED (+00:00)", "TOPIC", "WHY")
+    row = ["f7e7b02b", "failed", "studio", "2026-11-27 20:52", "A long topic on bread and tea", "Request failed: " * 4]
+    shown, widths = table(columns, [row], 80, headed=True)
+    assert [columns[i] for i in shown] == ["ID", "STATE", "ACCOUNT", "TOPIC", "WHY"]
+    assert widths[5] >= 30
+    row[5] = "no answer"
+    assert len(table(columns, [row], 80, headed=True)[0]) == len(columns), "a short reason needs no more room"
+
+
+@pytest.mark.parametrize("room", range(20, 90, 7))
+def test_gaps_between_parts_of_a_line_stay(room: int) -> None:
+    line = "2026-11-27 20:52:20+00:00  task accepted  attempt 1, creator task c07d687b-0124-4f3f-b26a-ae1f9c68eb44"
+    told = wrap(line, room)
+    assert max(map(width, told)) <= max(room, 36)
+    assert all(part in line for part in told), "nothing but line breaks is put in"
+
+
+@pytest.mark.parametrize("room", [12, 20, 40])
+def test_of_a_published_article_the_folder_is_shown(room: int) -> None:
+    shown = fitted("/var/lib/contenthubd/published/studio/2026-11-27-秋天的京都-481998cebbf8/index.md", room)
+    assert shown.endswith("cebbf8")
+    assert width(shown) <= room
+    assert fitted("/tea/index.md", 80) == "/tea/index.md"
+
+
 def test_a_pipe_gets_everything(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     drawn()

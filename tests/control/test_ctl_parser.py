@@ -310,8 +310,8 @@ def test_every_option_that_takes_a_duration_is_known_as_one() -> None:
     ("text", "told"),
     [
         ("90s", ""), ("10m", ""), ("2h", ""), ("1d", ""), ("0.5h", ""),
-        ("24", "'24' has no unit; write 24h, 24m, 24s or 24d"), ("5 min", "'5 min' is not a duration; write 5m"),
-        ("1h30m", "'1h30m' is not a duration; write 90m"), ("1w", "write 7d"), ("soon", "write 90s, 15m, 24h or 7d"),
+        ("24", "It has no unit; write 24h, 24m, 24s or 24d."), ("5 min", "It is not a duration; write 5m."),
+        ("1h30m", "It is not a duration; write 90m."), ("1w", "write 7d"), ("soon", "write 90s, 15m, 24h or 7d"),
         ("", "is empty"), ("0s", "must be longer than zero"), ("\u0663m", "is not a duration"),
         ("36501d", "is longer than the maximum, 36500d"), ("nan", "is not a duration"), ("1e3", "is not a duration"),
     ],
@@ -322,7 +322,9 @@ def test_every_duration_is_read_alike(text: str, told: str, capsys: pytest.Captu
         bare = action.type is seconds and text.isdecimal()
         if told and not bare:
             assert main(words) == USAGE
-            assert told in capsys.readouterr().err, words
+            said = capsys.readouterr().err
+            assert told in said, words
+            assert not text or f"Invalid value {text!r} for {action.option_strings[-1]}." in said, words
         else:
             assert isinstance(getattr(parse(build_parser(), words), action.dest), float), words
 

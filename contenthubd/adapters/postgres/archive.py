@@ -197,9 +197,12 @@ def _remove_leftover(leftover: Path) -> None:
 def unwritable(path: Path, fault: OSError) -> StateDirectoryError:
     """The disk refused. It is said where it happens: within a transaction, an OSError means that the server is away."""
     kind = StateDirectoryDenied if isinstance(fault, PermissionError) else StateDirectoryError
+    named = str(fault.filename or path)
+    # What is written first has a hidden name of its own, which nobody knows.
+    place = path.parent if Path(named).name.startswith(_hidden(path)) else named
     return kind(
         f"The backup {path} cannot be written.",
-        why=f"{fault.strerror} ({fault.filename or path}).",
+        why=f"{fault.strerror}: {place}.",
         fix="Name a file in a folder that exists, may be written, and has room; let this user read the images.",
     )
 
