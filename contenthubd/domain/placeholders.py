@@ -20,7 +20,7 @@ MAX_POSITION: Final = 9_999
 _ANY: Final = re.compile(r"place[ _-]?holder|占位|佔位", re.IGNORECASE)
 _SEPARATOR: Final = r"(?>(?:[ \t_.:#\u2010-\u2015\u2212\uff0d\uff3f-]|%2D|%20|%5F){0,3})"
 _WORD: Final = (
-    rf"(?:(?:image|img|picture){_SEPARATOR}place[ _-]?holder"
+    rf"(?:(?:image|img|picture){_SEPARATOR}place[ _-]?holder|place[ _-]?holder{_SEPARATOR}(?:image|img|picture)"
     rf"|(?:图片|圖片|图像|圖像){_SEPARATOR}(?:占位|佔位)[符图圖]?)"
 )
 _EXTENSION: Final = r"(?:\.(?:png|jpe?g|gif|webp|avif|svg))?"
@@ -40,12 +40,14 @@ _TEXT: Final = rf"\[(?P<text>(?>(?:[^\[\]\\\r\n]|\\.|{_LINE_BREAK}|\[[^\[\]]{{0,
 _TITLE: Final = r"""(?:\s{1,20}(?:"[^"]{0,500}"|'[^']{0,500}'|\([^)\n]{0,500}\)))?"""
 _ATTRIBUTES: Final = r"(?:\{[^{}\n]{0,200}\})?"
 _LINKED: Final = re.compile(
-    rf"(?P<mark>(?:\\?[!！])?){_TEXT}[ \t]{{0,3}}(?P<open>[(（])\s{{0,20}}<?{_DESTINATION}>?"
+    rf"(?P<mark>(?:\\?[!！])?){_TEXT}(?P<gap>[ \t]{{0,3}}(?:\r?\n)?\\?)(?P<open>[(（])\s{{0,20}}<?{_DESTINATION}>?"
     rf"(?:(?P<close>{_TITLE}\s{{0,20}}\))|[ \t]{{0,20}}[^()（）\n]{{0,300}}[)）])?{_ATTRIBUTES}",
     re.IGNORECASE,
 )
 _DESCRIBED: Final = r"(?:[ \t]{0,3}[:：|,，—–-]{1,2}[ \t]{0,3}(?P<text>[^\[\]【】{}<>()（）\n]{0,300}?))?[ \t\r]{0,3}"
 _LABELLED: Final = (
+    re.compile(rf"[!！]\[(?P<text>[^\[\]\n]{{0,300}})\]\[[ \t]{{0,3}}{_NEARLY}[ \t]{{0,3}}\]", re.IGNORECASE),
+    re.compile(rf"[!！]?\[\[[ \t]{{0,3}}{_NEARLY}[ \t]{{0,3}}(?:[|\uff5c][^\[\]\n]{{0,200}})?\]\]", re.IGNORECASE),
     re.compile(
         rf"[!！]?\[[ \t]{{0,3}}{_NEARLY}{_DESCRIBED}\]"
         r"(?:\([^()\n]{0,500}\)|\[[^\[\]\n]{0,200}\])?",
@@ -62,6 +64,8 @@ _TAG: Final = re.compile(
     r"<(?:img|source|image|amp-img|embed)\b(?>(?:[^<>\"']|\"[^\"<]{0,1000}\"|'[^'<]{0,1000}'|[\"']){0,1000})(?:>|(?=<|\Z))",
     re.IGNORECASE,
 )
+_SHORTCODE: Final = re.compile(r"\{\{[<%][^{}]{0,1000}[%>]\}\}|\{%[^{}]{0,1000}%\}")
+_ARGUMENT: Final = re.compile(rf"[\s\"'=]{_DESTINATION}", re.IGNORECASE)
 _SOURCE: Final = re.compile(rf"\b(?:srcset|src|href)\s{{0,5}}=\s{{0,5}}[\"']?{_DESTINATION}", re.IGNORECASE)
 _ALT: Final = re.compile(r"""\balt\s{0,5}=\s{0,5}(?:"([^"]{0,1000})"|'([^']{0,1000})')""", re.IGNORECASE)
 _FIGURE: Final = re.compile(
@@ -149,7 +153,7 @@ def placed(body: str, names: Mapping[int, str]) -> str:
 def _found(body: str, code: Code) -> Iterator[_Place]:
     """All places in their order; of those that overlap, the one found by the expression that knows more."""
     taken: list[_Place] = []
-    for finder in (_tags, _definitions, _links, _labels):
+    for finder in (_tags, _shortcodes, _definitions, _links, _labels):
         taken = sorted([*taken, *_free(finder(body, code), taken)], key=lambda place: place.start)
     yield from taken
 
@@ -179,7 +183,7 @@ def _links(body: str, code: Code) -> Iterator[_Place]:
         is_url = "://" in found["name"] and not found["mark"]
         if is_url or code.holds(found.start()) or code.holds(found.start("name")):
             continue
-        whole = found["open"] == "(" and found["close"] is not None and not found["mark"].startswith("\\")
+        whole = found["open"] == "(" and found["close"] and not found["gap"] and found["mark"] in ("", "!")
         name = found.span("name") if whole else None
         yield _Place(found.start(), found.end(), _number(found), found["text"], not found["mark"], name)
 
@@ -197,6 +201,15 @@ def _tags(body: str, code: Code) -> Iterator[_Place]:
             alt = _ALT.search(found[0])
             text = (alt[1] or alt[2] or "") if alt else ""
             yield _Place(found.start(), found.end(), _number(source), text, name=source.span("name"))
+
+
+def _shortcodes(body: str, code: Code) -> Iterator[_Place]:
+    """What site generators put in the place of a call such as ``{{< figure src="…" >}}``."""
+    for found in _SHORTCODE.finditer(body) if "{{" in body or "{%" in body else ():
+        source = _ARGUMENT.search(body, found.start(), found.end())
+        called = source and body[found.start() + len("{%") : source.start()].strip(" \t\n<%-")
+        if source and called and not code.holds(found.start()):
+            yield _Place(found.start(), found.end(), _number(source), name=source.span("name"))
 
 
 def _labels(body: str, code: Code) -> Iterator[_Place]:
