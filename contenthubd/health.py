@@ -6,12 +6,14 @@ from typing import Final
 
 import anyio
 import msgspec
+from anyio import to_thread
 from sqlalchemy import text
 
 from contenthubd import __version__
 from contenthubd.adapters.postgres.absence import AGAIN
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.engine import Database
+from contenthubd.adapters.publishers.faults import unwritable
 from contenthubd.assembly.house import Assembly
 from contenthubd.control import wire
 from contenthubd.control.wire_queue import QueueStatus
@@ -52,6 +54,7 @@ class Health:
         self._clock = clock
         self._steps = steps
         self._began = began
+        self._looks = anyio.CapacityLimiter(1)  # a share that does not answer keeps one thread, not all of them
 
     async def report(self) -> wire.Health:
         """The state of every part, with what to do about each fault."""
@@ -60,6 +63,7 @@ class Health:
         queue = await self.queue()
         kind = "embedded" if self._embedded else "server"
         faults, creator = list(self._faults(database, queue)), self._parts.base.creator.health()
+        faults += await self._publishing_faults()
         stopping = self._parts.base.draining()
         if stopping:  # the worker is stopped on purpose: that it does not run is no sickness of the creator
             faults, creator = [_STOPPING, *(one for one in faults if one.part != "creator")], {**creator, "sick": None}
@@ -104,6 +108,17 @@ class Health:
         for loop in self._loops.values():
             if loop.failures and not isinstance(loop.last_fault, DatabaseUnavailable):
                 yield wire.HealthFault(part=loop.name, what=loop.last_error, hint="See the daemon's log.")
+
+    async def _publishing_faults(self) -> list[wire.HealthFault]:
+        """Why articles cannot be published, as far as it shows without one."""
+        root, found = self._parts.base.config.published_dir, None
+        with anyio.move_on_after(PATIENCE_SECONDS) as patience:
+            found = await to_thread.run_sync(unwritable, root, abandon_on_cancel=True, limiter=self._looks)
+        if patience.cancelled_caught:
+            what = f"{root} did not answer within {PATIENCE_SECONDS:g} second."
+            return [wire.HealthFault(part="publish", what=what, hint="Check the disk or network share it is on.")]
+        what = f"Articles cannot be published below {root}: {found.why}" if found else ""
+        return [wire.HealthFault(part="publish", what=what, hint=found.fix)] if found else []
 
     async def queue(self) -> QueueStatus:
         """Which queue is in use and how many ids wait in it."""

@@ -29,6 +29,7 @@ async def test_a_lost_image_is_told_and_loses_no_article(state_dir: Path) -> Non
         as_json = json.loads((await _ctl(daemon, "content", "show", told["id"], "--json")).out)
         health = await _ctl(daemon, "health", "--exit-status")
         [logged] = daemon.events("image_proxy_refused")
+        await _a_directory_that_cannot_be_used_is_told(daemon, Path(task["location"]).parents[2])
     finally:
         await daemon.stop()
 
@@ -47,6 +48,17 @@ async def test_a_lost_image_is_told_and_loses_no_article(state_dir: Path) -> Non
     assert "fix: Set ALL_PROXY in the daemon's environment" in health.out
     assert "ALL_PROXY cannot be used" in logged["cause"]
     assert SECRET not in f"{shown.out}{as_json}{health.out}{daemon.log}"
+
+
+async def _a_directory_that_cannot_be_used_is_told(daemon: RunningDaemon, published: Path) -> None:
+    """As long as it cannot."""
+    published.rename(published.with_name("moved"))
+    published.touch()
+    [told] = [one for one in (await daemon.get("/health"))["faults"] if one["part"] == "publish"]
+    assert told["what"] == f"Articles cannot be published below {published}: Not a directory ({published})."
+    assert "Another file has this name" in told["hint"]
+    published.unlink()
+    assert [one["part"] for one in (await daemon.get("/health"))["faults"]] == ["images"]
 
 
 async def _ctl(daemon: RunningDaemon, *words: str) -> Result:

@@ -85,6 +85,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "contenthubd.adapters.creator.wordings:usage_fault": lambda text: wordings.usage_fault(bounded(text)),
     "contenthubd.adapters.creator.wordings:of_the_task": lambda text: wordings.of_the_task(bounded(text)),
     "contenthubd.adapters.creator.verdict:quoted": lambda text: verdict.quoted(bounded(text)),
+    "contenthubd.domain.attempt:marked_task": lambda text: attempt.marked_task(bounded(text)),
     "contenthubd.domain.attempt:is_marked_otherwise": lambda text: attempt.is_marked_otherwise(bounded(text), MARK),
     "contenthubd.domain.foreign:text": lambda text: foreign.text(bounded(text), most=LARGE, repair=True),
     "contenthubd.domain.foreign:clipped": lambda text: foreign.clipped(bounded(text), most=LARGE),

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from contenthubd.adapters.publishers import faults
 from contenthubd.adapters.publishers.directory import DirectoryPublisher
 from contenthubd.adapters.publishers.faults import failure as told
-from contenthubd.adapters.publishers.faults import unwritable
+from contenthubd.adapters.publishers.faults import private_place, unwritable
 from contenthubd.domain.errors import PublishFailed
 from tests.contracts.test_publishers import PUBLICATION, everything_below
 
@@ -152,3 +153,37 @@ def test_a_share_that_does_not_answer_hides_no_missing_permission(root: Path, mo
 
     monkeypatch.setattr(os, "statvfs", gone)
     assert "setfacl" in told(OSError(errno.EACCES, "Permission denied", str(root)), root).fix
+
+
+PRIVATE = "41 30 8:1 /tmp/systemd-private-0a1b-contenthubd.service-x/tmp /tmp rw shared:1 - ext4 /dev/sda1 rw\n"
+
+
+@pytest.mark.parametrize(
+    ("root", "mounts", "parent", "told"),
+    [
+        ("/tmp/out", PRIVATE, 1, True),
+        ("/tmp", PRIVATE, 1, True),
+        ("/tmp/out", PRIVATE.replace(" /tmp rw", " /var/tmp rw"), 1, False),
+        ("/tmp/out", PRIVATE.replace("/systemd-private-", "/other-"), 1, False),
+        ("/tmp/out", "\n41 30\n", 1, False),
+        ("/tmp/out", PRIVATE, 77, False),
+        ("/srv/out", PRIVATE, 1, False),
+        ("/tmpfs/out", PRIVATE, 1, False),
+    ],
+)
+async def test_a_place_that_only_the_service_sees_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str, mounts: str, parent: int, told: bool
+) -> None:
+    """A started unit's parent is process 1; the tests of somebody else's unit are no unit."""
+    (tmp_path / "mountinfo").write_text(mounts)
+    monkeypatch.setattr(faults, "_MOUNTS", tmp_path / "mountinfo")
+    monkeypatch.setattr(os, "getppid", lambda: parent)
+    monkeypatch.setenv("INVOCATION_ID", "0")
+    fault = private_place(Path(root))
+    assert (fault is not None) == told
+    if fault:
+        assert "PrivateTmp=yes" in fault.why
+        assert "outside /tmp" in fault.fix
+        assert str(unwritable(Path(root))) == str(fault)
+        with pytest.raises(PublishFailed, match="PrivateTmp"):
+            await DirectoryPublisher(Path(root)).publish(PUBLICATION)

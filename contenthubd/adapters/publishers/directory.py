@@ -25,7 +25,7 @@ import structlog
 from anyio import to_thread
 
 from contenthubd import durable
-from contenthubd.adapters.publishers.faults import failure, unwritable
+from contenthubd.adapters.publishers.faults import failure, private_place, unwritable
 from contenthubd.adapters.publishers.markdown_file import file_name, render, slug_of
 from contenthubd.domain.account import NAME
 from contenthubd.domain.errors import PublishFailed
@@ -67,6 +67,9 @@ class DirectoryPublisher:
         return await to_thread.run_sync(partial(self._publish, publication))
 
     def _publish(self, publication: Publication) -> Receipt:
+        private = private_place(self._root)
+        if private:
+            raise private
         try:
             parent = self._account_directory(publication.account)
             earlier = _published(parent, publication) if publication.attempt > 1 else None

@@ -1,7 +1,9 @@
 """Why nothing can be written to a publishing directory, and what a person does about it.
 
-Every error is tried again with the delays of the configuration: a disk gets room, a share comes back, a person grants a
-permission, and none of them shows in the error which of the next tries will work.
+Every error is tried again with the delays of the configuration, a missing permission like a full disk: a disk gets
+room, a share comes back, a person grants a permission or moves a file out of the way, and then nothing has to be sent
+again by hand. Giving up at once would only make work: whoever generated ten articles would have to name all ten. The
+cause and its fix are told from the first try on, and health tells of a directory that nothing can be written to.
 """
 
 import errno
@@ -38,12 +40,17 @@ _FIXES: Final[Mapping[int, str]] = {
     errno.EEXIST: _IN_THE_WAY,
     errno.ENOTEMPTY: _IN_THE_WAY,
 }
+_TEMPORARY: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - named to be refused
+_MOUNTS: Final = Path("/proc/self/mountinfo")
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
 _HOMES: Final = (Path("/home"), Path("/root"), Path("/run/user"))
 
 
 def unwritable(root: Path) -> PublishFailed | None:
     """Why this process cannot publish below ``root``, as far as it shows before the first article; None if it can."""
+    private = private_place(root)
+    if private:
+        return private
     try:
         nearest = next(folder for folder in (root, *root.parents) if folder.exists() or folder.is_symlink())
         if not nearest.is_dir():
@@ -54,6 +61,30 @@ def unwritable(root: Path) -> PublishFailed | None:
         return failure(OSError(number, os.strerror(number), str(nearest)), root)
     except OSError as error:
         return failure(error, root)
+
+
+def private_place(root: Path) -> PublishFailed | None:
+    """Why nobody else would find what is published below ``root``; None if others can.
+
+    A unit with PrivateTmp=yes writes into folders of its own there, which are removed when it stops.
+    """
+    place = next((one for one in _TEMPORARY if root.is_relative_to(one)), None)
+    if place is None or not _in_unit() or os.getppid() != 1 or not _is_private(place):
+        return None
+    return PublishFailed(
+        f"Articles below {root} would be seen by this service only, and removed when it stops.",
+        why=f"The service has a {place} of its own (PrivateTmp=yes).",
+        fix=f"Set [publish] directory to a place outside {place}.",
+    )
+
+
+def _is_private(place: Path) -> bool:
+    """Whether what is mounted at ``place`` is a folder that systemd made for one unit."""
+    try:
+        mounts = [line.split() for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return False
+    return any(len(one) > 4 and one[4] == str(place) and "/systemd-private-" in one[3] for one in mounts)
 
 
 def failure(error: OSError, root: Path) -> PublishFailed:
