@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from contenthubd.control.peer import Peer, Users, hung_up, peer_of
+from contenthubd.control.peer import Peer, Users, has_bytes, hung_up, peer_of
 from contenthubd.control.problems import (
     IncompleteRequest,
     RequestTimeout,
@@ -103,7 +103,8 @@ class Connections:
     def admit(self, visitor: "Visitor") -> bool:
         """Give it a place, if need be that of an idle one; False if there is none."""
         if len(self._inside) >= self.limits.connections:
-            idle = min((one for one in self._inside if not one.busy), key=lambda one: one.since, default=None)
+            waiting = sorted((one for one in self._inside if not one.busy), key=lambda one: one.since)
+            idle = next((one for one in waiting if not one.sent_more()), None)
             if idle is None:
                 self.refused += 1
                 self.full_at = self._loop.time()
@@ -193,6 +194,8 @@ class Visitor(web.RequestHandler):
         if data and self._begun_at is None and not self.busy and not self._lingers:
             self._begun_at = self._door.now
         super().data_received(data)
+        if self._messages and not self.busy:  # its headers are complete: it keeps its place until it is answered
+            self.begin()
         for _, body in list(self._messages):
             if self._lingers and body is not self._body:  # aiohttp found a fault in it and reads no more of it
                 self._body.set_exception(HttpProcessingError(code=400, message="The body cannot be read."))
@@ -229,13 +232,17 @@ class Visitor(web.RequestHandler):
         """Whether the client reads no answer any more."""
         return self._wire is None or hung_up(self._wire.get_extra_info("socket"))
 
+    def sent_more(self) -> bool:
+        """Whether something of it has come that nobody has read yet, as from one who has just been let in."""
+        return self._wire is not None and has_bytes(self._wire.get_extra_info("socket"))
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give the place back."""
         self._door.forget(self)
         super().connection_lost(exc)
 
     def begin(self) -> None:
-        """A request is complete up to its headers and is being answered."""
+        """A request is complete up to its headers and is being answered, or will be next."""
         self.busy, self.since, self._begun_at = True, self._door.now, None
 
     async def finish_response(
@@ -248,7 +255,7 @@ class Visitor(web.RequestHandler):
         try:
             return await super().finish_response(request, told, start_time)
         finally:
-            self.busy, self.since, self._begun_at = False, self._door.now, None
+            self.busy, self.since, self._begun_at = bool(self._messages), self._door.now, None
             self._end_after_the_last()
 
     def _end_after_the_last(self) -> None:

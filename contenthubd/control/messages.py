@@ -39,12 +39,22 @@ _PATTERNS: Final = {
 _MAX_MESSAGE_CHARS: Final = 400
 _ENCODE: Final = msgspec.json.Encoder().encode
 
+_ENCODINGS: Final = ("", "identity", "gzip", "deflate", "br", "zstd")
+"""What the HTTP library unpacks, the last two where it finds their libraries; the parser refuses them otherwise."""
+
 
 class MalformedJson(InvalidInput):
     """The body is not JSON at all."""
 
     code = "malformed_json"
     http_status = 400
+
+
+class UnsupportedEncoding(InvalidInput):
+    """The body is packed in a way that cannot be read."""
+
+    code = "unsupported_encoding"
+    http_status = 415
 
 
 class InvalidMessage(InvalidInput):
@@ -107,6 +117,12 @@ async def asking(request: web.Request) -> Peer:
 
 
 async def _read(request: web.Request) -> bytes:
+    encoding = request.headers.get("Content-Encoding", "").strip()
+    if encoding.lower() not in _ENCODINGS:
+        raise UnsupportedEncoding(
+            f"The Content-Encoding {visible(encoding[:40])!r} is not supported.",
+            fix="Valid values: gzip, deflate, identity.",
+        )
     seconds = request.app[CONNECTIONS].limits.body_seconds
     try:
         async with asyncio.timeout(seconds):

@@ -1,10 +1,12 @@
 """Who is at the other end of the Unix socket, as the kernel says it (SO_PEERCRED): it cannot be forged."""
 
 import asyncio
+import fcntl
 import pwd
 import select
 import socket
 import struct
+import termios
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -62,6 +64,14 @@ def hung_up(connection: Connection) -> bool:
     except (OSError, ValueError):  # closed on our side
         return True
     return any(found & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, found in watch.poll(0))
+
+
+def has_bytes(connection: Connection) -> bool:
+    """Whether bytes wait to be read; none once it is closed."""
+    try:
+        return fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)) != bytes(4)
+    except (OSError, ValueError):  # closed on our side
+        return False
 
 
 def user_name(uid: int) -> str:

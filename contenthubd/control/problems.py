@@ -23,9 +23,13 @@ PROBLEM_TYPE: Final = "application/problem+json"
 MAX_FAULTS: Final = 1000
 """One body can hold millions of faults; nobody reads more of them than these."""
 _SHOWN_CHARS: Final = 200
-_INSIDE_BODY: Final = "Span callback error"
-"""What the parser calls a body it could not decode."""
-_BAD_BODY: Final = "The body is not encoded as its headers say."
+_TOLD: Final = {
+    "Span callback error": "The body is not encoded as its headers say",
+    "Can not decode content-encoding": "The Content-Encoding is not supported; valid values: gzip, deflate, identity",
+    "Got more than": "The request line or a header is too long, or there are too many headers",
+    "Pause on PRI": "HTTP/2 is not supported",
+}
+"""By its beginning, what the parser says about its own work and not about the request."""
 _ENCODE: Final = msgspec.json.Encoder().encode
 _CODES: Final = {404: "unknown_route", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_encoding"}
 
@@ -69,7 +73,8 @@ def raw_problem(error: ContentHubError) -> bytes:
 def protocol_problem(status: int, message: str) -> web.Response:
     """What could not be read as HTTP; the connection is closed after it."""
     first = (message.strip().splitlines() or ["bad request"])[0].rstrip(":. ")
-    why = _BAD_BODY if first.startswith(_INSIDE_BODY) else visible(first[:_SHOWN_CHARS]) + "."
+    told = next((words for start, words in _TOLD.items() if first.startswith(start)), visible(first[:_SHOWN_CHARS]))
+    why = told + "." if " " in told else ""  # a single word is a piece of the request
     refused = _response(_told(status, "bad_request", "The request could not be read as HTTP/1.1.", why))
     refused.force_close()
     return refused

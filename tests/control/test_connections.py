@@ -193,14 +193,33 @@ async def test_a_client_that_keeps_its_connection_is_served_again(open_door: Ope
             await asyncio.sleep(0.12)  # longer than a request may take: idle is another matter
 
 
+HALF = b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+
+
 async def test_a_client_that_hangs_up_in_the_middle_is_no_internal_error(open_door: OpenDoor) -> None:
     door = await open_door()
     with capture_logs() as logs:
-        with ExitStack() as stack:
-            for cut in (b"POST /v1/tasks HTTP/1.1\r\nContent-Length: 9\r\n\r\n{", GET, b"GET /v1/wait?timeout=1"):
-                caller(door, stack).send(cut)
-                await asyncio.sleep(0)
+        for turns in range(6):  # it is gone before, while and after its handler begins
+            with ExitStack() as stack:
+                for cut in (HALF, GET, b"GET /v1/wait?timeout=1"):
+                    caller(door, stack).send(cut)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
         await told(door, lambda health: health["connections"] == 1)
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
+
+
+@pytest.mark.parametrize("sent", [HALF, GET], ids=["half a body", "a whole request"])
+async def test_of_many_requests_at_once_each_gets_an_answer(open_door: OpenDoor, sent: bytes) -> None:
+    door = await open_door(connections=20, body_seconds=0.2)
+    with ExitStack() as stack, capture_logs() as logs:
+        callers = [caller(door, stack) for _ in range(60)]
+        for one in callers:
+            one.send(sent)
+            if sent is GET:
+                one.shutdown(socket.SHUT_WR)
+        answers = [await heard(one) for one in callers]
+    assert {answer[9:12] for answer in answers} <= {b"200", b"408", b"503"}
     assert [entry for entry in logs if entry["log_level"] == "error"] == []
 
 
@@ -320,6 +339,20 @@ async def test_a_body_that_is_not_encoded_as_told_is_refused_without_a_line_of_l
     assert b"Span callback" not in answer
     assert [entry for entry in logs if entry["log_level"] in ("warning", "error")] == []
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("encoding", [b"x-gzip", b"foo", b"gzip, gzip", b"br"])
+async def test_an_encoding_that_is_not_supported_is_named(open_door: OpenDoor, encoding: bytes) -> None:
+    door = await open_door()
+    with ExitStack() as stack:
+        connection = caller(door, stack)
+        connection.send(POST + b'Content-Encoding: %b\r\nContent-Length: 14\r\n\r\n{"name":"tea"}' % encoding)
+        connection.shutdown(socket.SHUT_WR)
+        answer = await heard(connection)
+    assert answer[9:12] in (b"415", b"400"), "the second from the parser, which knows br and lacks its library"
+    assert b"application/problem+json" in answer
+    assert b"gzip, deflate" in answer
+    assert b"install" not in answer
 
 
 def test_half_of_the_descriptors_are_kept_for_the_rest() -> None:
