@@ -29,9 +29,9 @@ def version(args: Namespace, client: Client, output: Output) -> int:
         daemon = client.get("/v1/version", timeout=5.0)
     except Unreachable as failure:
         daemon = None
-        output.say(failure.what)
+        output.say(f"{failure.what} {failure.why}".rstrip())
     told = {"contenthubctl": __version__, "daemon": daemon}
-    running = f"{daemon['version']} (Python {daemon['python']}, pid {daemon['pid']})" if daemon else "not running"
+    running = f"{daemon['version']} (Python {daemon['python']}, pid {daemon['pid']})" if daemon else "no answer"
     output.one(told, lambda: [("contenthubctl", __version__), ("contenthubd", running)], __version__)
     return OK
 

@@ -78,7 +78,7 @@ def _lock(handle: int, directory: Path) -> None:
         who = f" (process {holder[1]})" if len(holder) > 1 else ""
         raise StateDirectoryTaken(
             f"Another contenthubd{who} already uses the state directory {directory}.",
-            fix="Stop it first, or use another directory with --state-dir.",
+            fix="Stop it first (systemctl stop contenthubd), or use another directory with --state-dir.",
         ) from None
 
 

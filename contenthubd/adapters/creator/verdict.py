@@ -81,11 +81,16 @@ def _complaint(ended: Finished) -> str:
     return text_of(ended.stdout[-_COMPLAINT_READ:])
 
 
+def _system(error: OSError) -> str:
+    """What the system said, with the file it said it of."""
+    return ": ".join(str(part) for part in (error.strerror, error.filename) if part)
+
+
 def _unstarted(error: OSError | ValueError, directory: Directory) -> Sick | None:
     if isinstance(error, ValueError) or error.errno == errno.E2BIG:
         return None
     if error.errno in _NO_PROGRAM:
-        return directory.fault() or Sick(ErrorKind.CREATOR_MISSING, f"content-creator cannot be run: {error}.")
+        return directory.fault() or Sick(ErrorKind.CREATOR_MISSING, f"content-creator cannot be run: {_system(error)}.")
     return Sick(ErrorKind.NO_PROCESS, f"The system could not start a process: {error.strerror}.")
 
 

@@ -54,7 +54,8 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StateDirectoryError(what, why=f"{error}.", fix=_FIXES.get(error.errno or 0, _OTHER_FIX)) from error
+        why = ": ".join(str(part) for part in (error.strerror or error, error.filename) if part)
+        raise StateDirectoryError(what, why=f"{why}.", fix=_FIXES.get(error.errno or 0, _OTHER_FIX)) from error
 
 
 def fix_for(output: str) -> str | None:
