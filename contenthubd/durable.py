@@ -3,9 +3,12 @@
 A file is finished first (``finish``), then renamed (``rename``); neither alone is enough.
 """
 
+import errno
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+_NO_MODES: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def finish(file: IO[bytes]) -> None:
@@ -35,5 +38,21 @@ def make_folder(folder: Path, mode: int | None = None) -> None:
     for one in reversed(missing):
         one.mkdir(exist_ok=True)
         if mode is not None:
-            one.chmod(mode)
+            set_mode(one, mode)
         sync_folder(one.parent)
+
+
+def set_mode(what: IO[bytes] | Path, mode: int) -> None:
+    """Give a file or folder that this process made its mode, as far as its file system has modes. OSError.
+
+    FAT and many network shares have none: those of the mount count there, and some refuse to change them, even to the
+    one who made the file.
+    """
+    try:
+        if isinstance(what, Path):
+            what.chmod(mode)
+        else:
+            os.fchmod(what.fileno(), mode)
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise

@@ -4,10 +4,13 @@ import errno
 import os
 import pwd
 import shutil
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import structlog
 
 from contenthubd.adapters.publishers import faults
 from contenthubd.adapters.publishers.directory import DirectoryPublisher
@@ -34,8 +37,14 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
-@pytest.mark.parametrize("call", ["fsync", "rename", "mkdir", "fchmod"])
+CALLS = ["fsync", "rename", "mkdir", "fchmod"]
+NO_MODES = ("fchmod", errno.EPERM)
+"""No fault, but a file system without modes."""
+
+
+@pytest.mark.parametrize(
+    ("call", "number"), [one for one in product(CALLS, ERRORS) if one != NO_MODES], ids=lambda one: f"{one}"
+)
 async def test_each_error_of_the_disk_has_a_fix_and_leaves_nothing(
     root: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
@@ -50,6 +59,30 @@ async def test_each_error_of_the_disk_has_a_fix_and_leaves_nothing(
     assert failure.value.fix
     assert [path for path in everything_below(root) if path.name != "studio"] == []
     assert Path((await DirectoryPublisher(root).publish(PUBLICATION)).location).is_file()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, 0], ids=str)
+async def test_a_file_system_without_modes(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """FAT refuses to change modes, NTFS ignores it: articles are published with those of the mount, which is told."""
+
+    def refuse(*_: object, **__: object) -> None:
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    for call in ("chmod", "fchmod"):
+        monkeypatch.setattr(os, call, refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    earlier = os.umask(0o077)
+    try:
+        with structlog.testing.capture_logs() as logged:
+            publisher = DirectoryPublisher(root)
+            receipt = await publisher.publish(PUBLICATION)
+            await publisher.publish(replace(PUBLICATION, attempt=2))
+    finally:
+        os.umask(earlier)
+    assert Path(receipt.location).is_file()
+    [told] = [one for one in logged if one["event"] == "publish_modes_not_kept"]
+    assert (told["wanted"], told["kept"]) == ("0644", "0600")
 
 
 @pytest.mark.parametrize("target", ["loop", "gone", "/dev/null", "x" * 255 + "/y"])

@@ -11,9 +11,9 @@ by a crash and is removed when a publisher starts; the age of a file would not t
 
 import errno
 import fcntl
-import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ from contenthubd.domain.publication import Publication, Receipt
 INDEX: Final = "index.md"
 TEMPORARY: Final = ".tmp-"
 SHORT_ID_CHARS: Final = 12
+_READ_WRITE: Final = 0o666
 _TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 
 log = structlog.get_logger()
@@ -57,6 +58,7 @@ class DirectoryPublisher:
     def __init__(self, root: Path, *, file_mode: int = 0o644) -> None:
         self._root = root.absolute()
         self._modes = Modes(file_mode)
+        self._told = False
         _sweep(self._root)
         fault = unwritable(self._root)
         if fault:
@@ -74,9 +76,19 @@ class DirectoryPublisher:
             parent = self._account_directory(publication.account)
             earlier = _published(parent, publication) if publication.attempt > 1 else None
             folder = earlier or _write(parent, publication, self._modes)
+            if not earlier:
+                self._tell_modes(folder / INDEX)
         except OSError as error:
             raise failure(error, self._root) from error
         return Receipt(remote_id=folder.name, location=str(folder / INDEX))
+
+    def _tell_modes(self, index: Path) -> None:
+        """Once, that the file system has modes of its own: who should read the articles may not be able to."""
+        kept, wanted = stat.S_IMODE(index.stat().st_mode), self._modes.file
+        if kept & _READ_WRITE != wanted and not self._told:
+            self._told = True
+            fix = "Mount it with the fmask= and dmask= you want, or set publish.file_mode to what it keeps."
+            log.warning("publish_modes_not_kept", path=str(index), wanted=f"{wanted:04o}", kept=f"{kept:04o}", fix=fix)
 
     def _account_directory(self, account: str) -> Path:
         if not NAME.fullmatch(account):
@@ -115,7 +127,7 @@ def _write(parent: Path, publication: Publication, modes: Modes) -> Path:
         _finish(index, modes.file)
         for image in publication.images:
             _copy(Path(image.path), temporary / file_name(image), modes.file)
-        temporary.chmod(modes.folder)
+        durable.set_mode(temporary, modes.folder)
         durable.sync_folder(temporary)
         return _rename(temporary, folder, publication)
 
@@ -152,7 +164,7 @@ def _copy(source: Path, target: Path, mode: int) -> None:
 
 def _finish(file: IO[bytes], mode: int) -> None:
     """Whole, with its mode, and on the disk."""
-    os.fchmod(file.fileno(), mode)
+    durable.set_mode(file, mode)
     durable.finish(file)
 
 
