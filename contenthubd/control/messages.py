@@ -161,7 +161,7 @@ def _invalid(message: str, kind: type[wire.Refusing]) -> InvalidMessage:
     path = found.group("path") if found else "$"
     field = path.removeprefix("$").lstrip(".")
     index = _INDEX.match(path)
-    message = _PATH.sub("", message)
+    message = _ranged(_PATH.sub("", message), kind, field)
     what = f"{visible(field)}: {_sentence(message)}." if field else f"{_sentence(message)}."
     fix = _suggestion(message, kind, re.sub(r"\[.*?\]$", "", field).rpartition(".")[2])
     return InvalidMessage(what, fix=fix, faults=[(int(index.group(1)), what)] if index else [])
@@ -181,6 +181,18 @@ def _unknown(message: str, kind: type[wire.Refusing], value: Callable[[], Any]) 
     faults = [text if one.index is None else (one.index, text) for one, text in zip(found, sentences, strict=True)]
     several = len(found) > 1 or found[0].index is not None
     return InvalidMessage(unknown.told(found), fix=found[0].fix if len(found) == 1 else "", faults=faults * several)
+
+
+def _ranged(message: str, kind: type[wire.Refusing], field: str) -> str:
+    """A number out of range with both ends of the range; msgspec tells of one."""
+    if not _BOUND.search(message.replace("`", "'")):
+        return message
+    ends: dict[str, float] = {}
+    for meta in getattr(get_type_hints(kind, include_extras=True).get(field), "__metadata__", ()):
+        ends |= {name: end for name in ("ge", "gt", "le", "lt") if (end := getattr(meta, name, None)) is not None}
+    lowest = f"at least {ends['ge']:,g}" if "ge" in ends else f"more than {ends['gt']:,g}" if "gt" in ends else ""
+    highest = f"at most {ends['le']:,.12g}" if "le" in ends else ""
+    return f"must be {lowest} and {highest}" if lowest and highest else message
 
 
 def _sentence(message: str) -> str:
@@ -203,6 +215,8 @@ def _suggestion(message: str, kind: type[wire.Refusing], field: str) -> str:
         named = {"mode": wire.Mode, "catch_up": wire_schedules.CatchUp}
         words = get_args(named.get(field) or (wire.ReviewState if kind is wire.ContentFilter else wire.State))
         return f"Choose from {', '.join(words)}."
+    if message.startswith("Invalid RFC3339"):
+        return "Write a time with its offset, such as 2026-01-31T07:00:00Z."
     return ""
 
 

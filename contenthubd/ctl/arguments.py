@@ -94,6 +94,13 @@ class Parser(argparse.ArgumentParser):
         help_fix = f"See: {self.prog} --help"
         if message.startswith("the following arguments are required"):
             self._misspelled()
+            if choices := list(below(self)):
+                sort = message.rpartition(" ")[2].lower().replace("noun", "command")
+                raise Failure(f"{self.prog} needs a {sort}.", why=f"Valid values: {', '.join(choices)}.", fix=help_fix,
+                              exit_code=USAGE)  # fmt: skip
+        if both := re.match(r"argument (?P<one>.+?): not allowed with argument (?P<other>.+)$", message):
+            raise Failure(f"{both['one']} cannot be combined with {both['other']}.", fix="Leave one of them out.",
+                          exit_code=USAGE)  # fmt: skip
         if number := re.match(_NUMBER, message):
             raise Failure(f"Invalid value {cut(number['word'], MOST_SHOWN)!r} for {number['name']}.",
                           why=f"It must be {number['must']}.", fix=help_fix, exit_code=USAGE)  # fmt: skip

@@ -43,6 +43,11 @@ def listed(args: Namespace, client: Client, output: Output) -> int:
     """Tasks, newest first."""
     _leaves_time("--finished-since", args.finished_since, args.finished_until)
     _leaves_time("--since", args.since, args.finished_until)
+    by_end = "--finished-since" if args.finished_since is not None else "--finished-until"
+    if args.sort not in (None, "finished") and (args.finished_since, args.finished_until) != (None, None):
+        raise Failure(f"--sort {args.sort} cannot be combined with {by_end}.",
+                      why="Tasks that are selected by the time they finished are sorted by it, the latest first.",
+                      fix="Leave --sort out, or use --sort finished.", exit_code=USAGE)  # fmt: skip
     query = {
         **filters(args), "finished_since": ago(args.finished_since), "finished_until": ago(args.finished_until),
         "sort": args.sort,

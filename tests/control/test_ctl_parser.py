@@ -134,10 +134,16 @@ def test_examples_can_be_pasted_from_the_help(columns: str, monkeypatch: pytest.
         (["task", "list", "--status", "fialed"], "Did you mean 'failed'?"),
         (["--jsno", "task", "list"], "Did you mean '--json'?"),
         (["task", "status"], "See: contenthubctl task status --help"),
-        ([], "See: contenthubctl --help"),
+        ([], "contenthubctl needs a command."),
+        (["task"], "Valid values: status, show, list"),
+        (["task", "list", "--finished-since", "1h", "--sort", "created"], "--sort created cannot be combined with"),
+        (["task", "list", "--finished-until", "1h", "--sort", "priority"], "combined with --finished-until."),
         (["help", "exit-code"], "Did you mean 'exit-codes'?"),
         (["task", "list", "--since", "yesterday"], "See: contenthubctl task list --help"),
-        (["content", "generate", "--account", "a", "--topic", "t", "--sync", "--async"], "generate --help"),
+        (
+            ["content", "generate", "--account", "a", "--topic", "t", "--sync", "--async"],
+            "--async cannot be combined with --sync.",
+        ),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_nearest(

@@ -1,4 +1,4 @@
-"""Names that a request does not have."""
+"""Names that a request does not have, and numbers that are out of their range."""
 
 import json
 
@@ -51,3 +51,26 @@ async def test_an_unknown_name_before_deep_nesting_is_told_alone(door: Door) -> 
     body = b'{"account": "studio", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b', "requests": []}'
     status, _, problem = await door.request("POST", "/v1/tasks", body)
     assert (status, problem["code"]) in ((422, "invalid_input"), (400, "malformed_json"))
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("tasks?limit=0", "limit: must be at least 1 and at most 1,000."),
+        ("tasks?limit=1001", "limit: must be at least 1 and at most 1,000."),
+        ("contents?limit=-5", "limit: must be at least 1 and at most 1,000."),
+        ("wait?id=abcd&timeout=99", "timeout: must be at least 0 and at most 25."),
+        ("wait?id=abcd&timeout=-1", "timeout: must be at least 0 and at most 25."),
+        ("stats?since_seconds=0", "since_seconds: must be more than 0 and at most 3,153,600,000."),
+        ("stats?since_seconds=1e12", "since_seconds: must be more than 0 and at most 3,153,600,000."),
+        ("preview?cron=0%201%20*%20*%20*&count=101", "count: must be at least 1 and at most 100."),
+    ],
+)
+async def test_a_number_out_of_range_is_told_with_both_ends(door: Door, path: str, detail: str) -> None:
+    status, _, problem = await door.request("GET", f"/v1/{path}")
+    assert (status, problem["detail"]) == (422, detail)
+
+
+async def test_a_time_that_cannot_be_read_is_told_with_an_example(door: Door) -> None:
+    _, _, problem = await door.request("GET", "/v1/tasks?since=yesterday")
+    assert problem["fix"] == "Write a time with its offset, such as 2026-01-31T07:00:00Z."
