@@ -36,7 +36,7 @@ READABLE = 30
 """Columns that a reason needs to tell something; the time of creation makes room for it."""
 ROOMY = 60
 """On a narrower terminal nothing is readable anyway, and columns go as they come."""
-_FIRST_TO_GO = ("BATCH", "MODE", "PRIORITY", "TRIES", "RUNS", "ORIGIN", "LOCATION", "CHARS")
+_FIRST_TO_GO = ("BATCH", "MODE", "PRIORITY", "TRIES", "RUNS", "ORIGIN", "LOCATION", "CHARS", "TIME ZONE")
 
 
 def width(text: str) -> int:

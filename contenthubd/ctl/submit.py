@@ -53,9 +53,10 @@ def batch(args: Namespace, client: Client, output: Output) -> int:
 
     read = batchfile.read(args.file, args.format, args.encoding, args.account)
     if not read.requests and not read.faults:
+        name = "Standard input" if args.file == "-" else args.file
         raise Failure(
-            f"{args.file} contains no topics.", why="Every line is empty or a comment.", fix="Write one topic a line.",
-            exit_code=USAGE,
+            f"{name} contains no topics.", why="It is empty, or every line is empty or a comment.",
+            fix="Write one topic a line.", exit_code=USAGE,
         )  # fmt: skip
     submitted = _skipping(args, read, client, output) if args.skip_bad else _all_or_none(args, read, client)
     if args.dry_run:

@@ -164,7 +164,7 @@ def _attempt_line(attempt: dict[str, Any]) -> str:
     )
     failed = attempt["error_kind"] is not None and attempt["outcome"] != "succeeded"
     parts = (
-        f"{attempt['attempt']}", attempt["mode"], instant(attempt["started_at"]), outcome,
+        f"{attempt['attempt']}", attempt["mode"], instant(attempt["started_at"]), outcome.replace("_", " "),
         attempt["error_kind"] if attempt["error_kind"] != outcome else None, attempt["error"],
         ("counts as a retry" if attempt["charged"] else "does not count as a retry") if failed else None,
     )  # fmt: skip

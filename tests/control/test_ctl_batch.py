@@ -70,7 +70,7 @@ async def test_what_concerns_the_whole_is_told_as_it_is(door: Door) -> None:
     assert "There is no account 'nobody'." in unknown.err
     empty = await door.ctl(*BATCH, "--file", "-", stdin="# nothing\n\n")
     assert empty.code == USAGE
-    assert "contains no topics" in empty.err
+    assert "Standard input contains no topics." in empty.err
 
 
 async def test_without_a_daemon_the_files_own_faults_are_told(door: Door) -> None:

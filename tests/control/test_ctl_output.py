@@ -234,6 +234,20 @@ def test_the_reason_is_readable_at_80_columns() -> None:
     assert len(table(columns, [row], 80, headed=True)[0]) == len(columns), "a short reason needs no more room"
 
 
+def test_of_a_schedule_the_next_run_is_shown_before_its_zone() -> None:
+    columns = ("NAME", "ACCOUNT", "CRON", "TIME ZONE", "NEXT (+08:00)", "TOPIC")
+    row = [
+        "weekly-long-name-of-schedule",
+        "studio",
+        "0 9,12,15 1-15/2 * MON",
+        "Europe/Berlin",
+        "2026-11-30 07:30",
+        "周",
+    ]
+    shown, _ = table(columns, [row], 80, headed=True)
+    assert [columns[i] for i in shown] == ["NAME", "ACCOUNT", "CRON", "NEXT (+08:00)"]
+
+
 @pytest.mark.parametrize("room", range(20, 90, 7))
 def test_gaps_between_parts_of_a_line_stay(room: int) -> None:
     line = "2026-11-27 20:52:20+00:00  task accepted  attempt 1, creator task c07d687b-0124-4f3f-b26a-ae1f9c68eb44"
