@@ -394,7 +394,7 @@ def workdir(daemon: RunningDaemon) -> Path:
 
 
 def test_there_is_a_scenario_for_every_fault_point() -> None:
-    of_commands = {name for name in faultpoints.POINTS if name.startswith(("restore.", "upgrade."))}
+    of_commands = {name for name in faultpoints.POINTS if name.startswith(("backup.", "restore.", "upgrade."))}
     assert SCENARIOS.keys() | of_commands == faultpoints.POINTS.keys(), "the commands have a test of their own"
     for name, scenario in SCENARIOS.items():
         assert name in {point.partition(":")[0] for point in scenario.lives}

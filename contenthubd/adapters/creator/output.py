@@ -5,6 +5,7 @@ an answer (so what counts begins after the mark, which nobody but us knows); a f
 differs in one line; and what was cut off must count as unreadable, never as an answer.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -35,6 +36,8 @@ _UNKNOWN_TASK: Final = "未找到任务"
 _ERROR: Final = "错误信息:\n".encode()
 _WORKER: Final = b"Worker ID: "
 _RULE_LINE: Final = f"\n{RULE}".encode()
+_BANNER_END: Final = b"=" * 40
+_PRINTED: Final = re.compile(rb"\S")
 _VARIABLE: Final = "path: [ '"
 _MOST_PLACES: Final = 100
 _MOST_VARIABLES: Final = 20
@@ -144,7 +147,8 @@ def missing_variables(stderr: str) -> tuple[str, ...] | None:
 
 def only_banner(stdout: bytes) -> bool:
     """Whether nothing came after the banner that precedes every answer."""
-    return not stdout[stdout.rfind(b"=" * 40) + 40 if b"=" * 40 in stdout else 0 :].strip()
+    rule = stdout.rfind(_BANNER_END)
+    return not _PRINTED.search(stdout, rule + len(_BANNER_END) if rule >= 0 else 0)  # an article is not copied for this
 
 
 def _behind_echo(stdout: bytes, mark: str) -> int | Unreadable:
