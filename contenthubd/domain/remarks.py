@@ -84,9 +84,13 @@ _ELSEWHERE: Final = re.compile(
     re.IGNORECASE,
 )
 """The same in other languages: told, not taken off."""
+_CHANGE_ELSEWHERE: Final = re.compile(
+    r"änder|anpass|überarbeit|cambi|modifi|ajust|revis|changement|alteraç|mudanç|правк|измен|修正|変更|調整|수정|변경",
+    re.IGNORECASE,
+)
 _GOES_ON: Final = re.compile(
     r"[\[(（【]?(?:to be )?continued in (?:the |my )?next (?:message|response|reply|part)[^\n]{0,20}"
-    r"|[^\n]{0,60}\b(?:reply|type|say|send) [\"'“]?continue\b[^\n]{0,60}"
+    r"|[^\n]{0,60}\b(?:reply|type|say|send) [\"'“]?continue[\"'”]? (?:and i\b|for the rest|for more|to get)[^\n]{0,60}"
     r"|[^\n]{0,20}由于(?:篇幅|字数)(?:限制|所限|有限)?[^\n]{0,40}(?:继续|下一条|下文|回复)[^\n]{0,40}",
     re.IGNORECASE,
 )
@@ -113,10 +117,23 @@ def introduces(paragraph: str) -> bool:
     if _LABEL.fullmatch(remark):
         return True
     chatty, piece = _CHATTY.match(remark), _PIECE.search(remark)
-    rest = remark[chatty.end() :].strip(" ,，!！.。~～") if chatty else ""
-    if chatty and (not rest or (len(remark) <= MAX_CHAT_CHARS and _CHATTY.match(f"{rest}."))):
+    if _agrees(remark):
         return True
     return bool(chatty and (piece or remark.endswith((":", "：")))) or bool(_SHOWING.match(remark) and piece)
+
+
+def _agrees(remark: str) -> bool:
+    """Whether it says nothing but yes: "Sure!", "好的，没问题！", "Absolutely! I'd be happy to write that."."""
+    for _ in range(4):
+        said = _CHATTY.match(f"{remark}.") if len(remark) <= MAX_CHAT_CHARS else None
+        if said is None:
+            return False
+        if said[0].lower().endswith(" to"):
+            return True
+        remark = remark[said.end() :].strip(" ,，!！.。~～")
+        if not remark:
+            return True
+    return False
 
 
 def announces(paragraph: str) -> bool:
@@ -130,7 +147,8 @@ def offers(paragraph: str) -> Offer:
     remark = _MARKUP.sub("", paragraph)
     if len(remark) > MAX_REMARK_CHARS:
         return Offer.NO
-    if _ELSEWHERE.search(remark) or _GOES_ON.fullmatch(remark):
+    elsewhere = _ELSEWHERE.search(remark) and _CHANGE_ELSEWHERE.search(remark)
+    if elsewhere or _GOES_ON.fullmatch(remark):
         return Offer.PERHAPS
     if _COUNT.fullmatch(remark) or (_SURE.match(remark) and len(remark) <= MAX_SURE_CHARS):
         return Offer.SURELY

@@ -12,7 +12,10 @@ _CONTROL: Final = (
     r"(?:<[|\uff5c][\w \u2581]{1,40}[|\uff5c]>|<(?:bos|eos|pad|start_of_turn|end_of_turn)>|\[/?INST\]|<<?/?SYS>?>)"
 )
 _ROLE: Final = r"(?:[ \t]{0,3}(?:assistant|model|user|final)(?=[ \t]{0,3}\r?\n|[<|]))?"
-_FIRST: Final = re.compile(rf"\s{{0,99}}(?:{_CONTROL}{_ROLE}\s{{0,99}}){{1,9}}")
+_FIRST: Final = re.compile(
+    rf"\s{{0,99}}(?:{_CONTROL}{_ROLE}\s{{0,99}}){{0,8}}{_CONTROL}{_ROLE}(?:[ \t]{{0,9}}\r?\n\s{{0,99}}|(?=\S))"
+)
+"""Not a token that a sentence begins with."""
 _LAST: Final = re.compile(rf"(?:\s{{0,9}}{_CONTROL}){{1,9}}\s{{0,99}}\Z")
 _LAST_CHARS: Final = 400
 _SENTENCE_END: Final = "</s>"
@@ -39,7 +42,7 @@ def without_open_thought(text: str) -> str:
         not end
         or f"<{end[1]}>" in text[: end.start()]
         or not text[end.end() :].strip()
-        or Code(text).holds(end.start())
+        or Code(text[: end.end()]).holds(end.start())
     ):
         return text
     return text[end.end() :]

@@ -208,6 +208,12 @@ PLAIN = {
     "errors": f"# Error: a history\n\n{WORDS}",
     "quoted beginning": f'"Tea," she said.\n\n{ARTICLE}He said "no"',
     "fences in lists": f"{ARTICLE}- ```\n  x\n  ```\n\n> ~~~\n> y\n> ~~~\n",
+    "a sentence about a token": f"<|x|> marks the end of a turn.\n\n{WORDS}",
+    "a sentence about another": f"[INST] opens an instruction.\n\n{WORDS}",
+    "agreement in a sentence": f"Okay, sure, bread is easy.\n\n{ARTICLE}",
+    "debugger": f"{ARTICLE}Type continue to run to the next line.\n",
+    "French comments": f"{ARTICLE}Dites-moi si vous avez essayé cette recette !\n",
+    "German comments": f"{ARTICLE}Lass mich wissen, wie es schmeckt!\n",
     "inline backticks": f"```code``` in a line\n\n{WORDS}",
 }
 
