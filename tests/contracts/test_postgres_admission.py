@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -10,6 +11,7 @@ from sqlalchemy.engine import make_url
 from contenthubd.adapters.postgres.admission import admit, faults_of
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import NEWEST, OLD_VERSION_TABLE, VERSION_TABLE, bring_to, upgrade, version
+from contenthubd.adapters.postgres.validate import validate
 from contenthubd.domain.errors import DatabaseRefused
 from tests.conftest import MakeDatabase
 
@@ -176,6 +178,69 @@ async def test_a_version_table_of_another_program_is_neither_read_nor_touched(pl
     assert await upgrade(place.admin)
     assert await version(place.admin) == NEWEST
     assert await place.admin.first(text(f"SELECT version_num FROM {OLD_VERSION_TABLE}")) == (number,)  # noqa: S608 - a name of ours
+
+
+STRANGE_VERSIONS = (
+    "CREATE TABLE contenthubd_version (v int)",
+    "CREATE TABLE contenthubd_version AS SELECT 7 AS version_num",
+    "CREATE TABLE contenthubd_version AS SELECT NULL\\:\\:text AS version_num",
+    "CREATE TABLE contenthubd_version AS SELECT unnest(ARRAY['0001', '0002']) AS version_num",
+    "CREATE VIEW contenthubd_version AS SELECT 'a1b2c3'\\:\\:text AS version_num",
+)
+
+
+@pytest.mark.parametrize("made", STRANGE_VERSIONS)
+async def test_a_version_table_of_another_shape_is_not_ours(place: Place, made: str) -> None:
+    await place.admin.changed(text(made))
+    await place.run(OWNED, "GRANT ALL ON contenthubd_version TO ROLE_")
+    refused = await told(place.user())
+    assert "belongs to another program" in refused.what
+    assert "'contenthubd_version'" in refused.why
+    with pytest.raises(DatabaseRefused, match="belongs to another program"):
+        await upgrade(place.admin)
+
+
+NAMES_TAKEN = {
+    "a type": ("CREATE TYPE task AS ENUM ('a')", 'type "task" already exists'),
+    "a domain": ("CREATE DOMAIN batch AS int", 'type "batch" already exists'),
+    "an index": ("CREATE TABLE task_waiting (x int)", 'relation "task_waiting" already exists'),
+    "an event trigger": (
+        "CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not on Friday'; END $$",
+        "PostgreSQL said: not on Friday.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES_TAKEN)
+async def test_what_keeps_tables_from_being_made_is_one_sentence(place: Place, name: str) -> None:
+    made, said = NAMES_TAKEN[name]
+    await place.run(made)
+    if name == "an event trigger":
+        await place.run("CREATE EVENT TRIGGER no ON ddl_command_start EXECUTE FUNCTION no()")
+    with pytest.raises(DatabaseRefused) as caught:
+        await upgrade(place.admin)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    await place.run(*(["DROP EVENT TRIGGER no"] if name == "an event trigger" else []))
+    assert await version(place.admin) is None
+
+
+async def test_a_quoted_schema_and_quoted_names_are_the_same_tables(place: Place, tmp_path: Path) -> None:
+    await place.run(
+        'CREATE SCHEMA "Hüb ""x"" y" AUTHORIZATION ROLE_', "ALTER ROLE ROLE_ SET quote_all_identifiers = on"
+    )
+    await place.run('ALTER ROLE ROLE_ SET search_path = "Hüb ""x"" y"', "GRANT CREATE ON DATABASE BASE_ TO ROLE_")
+    database = place.user()
+    await upgrade(database)
+    found = await validate(database, tmp_path)
+    await database.close()
+    assert [check.examples for check in found.checks if check.count] == []
+
+
+async def test_an_option_that_may_not_be_set_is_not_a_missing_right_to_connect(place: Place) -> None:
+    parts = make_url(place.user().url).update_query_dict({"options": "-clog_statement=all"})
+    refused = await told(Database(parts.render_as_string(hide_password=False)))
+    assert "refuses a setting of the connection" in refused.what
 
 
 @pytest.mark.parametrize("number", ["0001", "0002"])

@@ -51,7 +51,7 @@ _SHAPE: Final = (
     WHERE connamespace = to_regnamespace(quote_ident(current_schema()))
     """,
     """
-    SELECT 'index ' || indexname || ': ' || replace(indexdef, ' ON ' || schemaname || '.', ' ON ')
+    SELECT 'index ' || indexname || ': ' || replace(indexdef, ' ON ' || quote_ident(schemaname) || '.', ' ON ')
     FROM pg_indexes WHERE schemaname = current_schema()
     """,
     "SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident(current_schema()))",

@@ -22,6 +22,7 @@ SETTINGS: Final = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "array_nulls": "on",
+    "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
     "transform_null_equals": "off",
     "row_security": "off",

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contenthubd import faultpoints
@@ -34,6 +34,18 @@ _PRESENT: Final = text("""
     SELECT relname AS name FROM pg_class
     WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ANY(CAST(:names AS text[]))
 """)
+_SHAPED: Final = text(f"""
+    SELECT EXISTS (SELECT FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+                   WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = '{VERSION_TABLE}'
+                     AND relkind = 'r' AND attname = 'version_num'
+                     AND atttypid IN ('varchar'::regtype, 'text'::regtype))
+""")  # noqa: S608 - a name of ours
+_TAKEN: Final = (
+    asyncpg.DuplicateObjectError,
+    asyncpg.DuplicateTableError,
+    asyncpg.DuplicateFunctionError,
+)
+"""A name of ours is taken: a type, an index, a function."""
 _ADOPT: Final = (
     f"ALTER TABLE {OLD_VERSION_TABLE} RENAME TO {VERSION_TABLE}",
     f"ALTER INDEX IF EXISTS {OLD_VERSION_TABLE}_pkc RENAME TO {VERSION_TABLE}_pkc",
@@ -65,9 +77,13 @@ async def seen(connection: AsyncConnection) -> Seen:
     for table in (VERSION_TABLE, OLD_VERSION_TABLE):
         if table not in found or (table == OLD_VERSION_TABLE and not present >= tables_of(_FIRST)):
             continue
-        numbers = (await connection.execute(text(f"SELECT version_num FROM {table}"))).scalars().all()  # noqa: S608 - names of ours
-        if len(numbers) == 1 and re.fullmatch(r"[0-9]{4}", numbers[0]):
+        # a table of somebody else may have any columns, or be a view
+        rows = await connection.execute(text(f"SELECT to_jsonb(t) ->> 'version_num' FROM {table} AS t"))  # noqa: S608 - names of ours
+        numbers = rows.scalars().all()
+        if len(numbers) == 1 and re.fullmatch(r"[0-9]{4}", numbers[0] or ""):
             return Seen(str(numbers[0]), table, present)
+        if table == VERSION_TABLE and (numbers or not (await connection.execute(_SHAPED)).scalar_one()):
+            return Seen(None, "", present | {table})
     return Seen(None, "", present)
 
 
@@ -102,12 +118,23 @@ async def upgrade(database: Database) -> bool:
             await adopt(connection, found)
             await connection.run_sync(bring_to, "head")
             faultpoints.reached("upgrade.done")
-    except ProgrammingError as fault:
-        if isinstance(fault.orig, Exception) and isinstance(fault.orig.__cause__, asyncpg.DuplicateObjectError):
-            raise foreign(str(fault.orig.__cause__)) from fault
-        raise
+    except (DBAPIError, asyncpg.PostgresError) as fault:
+        raise not_made(fault) from fault
     faultpoints.reached("upgrade.committed")
     return True
+
+
+def not_made(fault: DBAPIError | asyncpg.PostgresError) -> DatabaseRefused:
+    """What PostgreSQL refused while tables were made or changed."""
+    cause = fault.orig.__cause__ if isinstance(fault, DBAPIError) and fault.orig is not None else fault
+    if isinstance(cause, _TAKEN):
+        return foreign(f"PostgreSQL said: {str(cause).splitlines()[0]}.")
+    said = (str(cause).splitlines() or ["nothing"])[0].rstrip(".")
+    return DatabaseRefused(
+        "The tables could not be made or upgraded; nothing was changed.",
+        why=f"PostgreSQL said: {said}.",
+        fix="Remove the cause that it names, such as an event trigger, then run: contenthubctl db upgrade",
+    )
 
 
 def _done(found: Seen) -> bool:

@@ -129,7 +129,9 @@ def _closed(fault: BaseException, address: Address) -> tuple[str, str] | None:
     )
 
 
-def _privilege(_fault: BaseException, address: Address) -> tuple[str, str]:
+def _privilege(fault: BaseException, address: Address) -> tuple[str, str]:
+    if "permission denied to set" in str(fault):
+        return _setting(fault, address)
     return (
         f"The user {address.user!r} may not connect to the database {address.database!r}.",
         f"Allow it: GRANT CONNECT ON DATABASE {quoted(address.database)} TO {quoted(address.user)};",

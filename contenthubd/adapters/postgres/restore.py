@@ -20,6 +20,7 @@ from typing import IO, Any, Final
 import asyncpg
 import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contenthubd import durable, faultpoints
@@ -32,6 +33,7 @@ from contenthubd.adapters.postgres.migrate import (
     bring_to,
     foreign,
     locked,
+    not_made,
     revisions,
     seen,
     version,
@@ -90,6 +92,8 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
                 why=f"{type(fault).__name__}: {fault}",
                 fix="Restore another backup; nothing was changed.",
             ) from fault
+        except (DBAPIError, asyncpg.PostgresError) as fault:
+            raise not_made(fault) from fault
     faultpoints.reached("restore.committed")
     if replace:
         shelf.remove_others()

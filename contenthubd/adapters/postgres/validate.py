@@ -17,6 +17,7 @@ from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.invariants import INVARIANTS
 from contenthubd.adapters.postgres.migrate import NEWEST, version
 from contenthubd.adapters.postgres.plausible import DATES
+from contenthubd.adapters.postgres.refusals import quoted
 from contenthubd.domain.errors import NotFound, StateDirectoryError
 
 EXAMPLES: Final = 5
@@ -70,10 +71,11 @@ async def _shape(database: Database, found: str) -> Check:
         async with database.transaction() as connection:
             differing = await catalog.differences(connection, found)
     except asyncpg.InsufficientPrivilegeError as fault:
+        base, user = quoted(database.address.database), quoted(database.address.user)
         raise StateDirectoryError(
             "The tables cannot be compared with what they should be.",
             why=f"A schema is created for that and rolled back: {fault}.",
-            fix="Let the user of database.url create schemas: GRANT CREATE ON DATABASE … TO …",
+            fix=f"Let the user of database.url create schemas: GRANT CREATE ON DATABASE {base} TO {user};",
         ) from fault
     return _check("schema", "The tables match the migrations.", differing)
 
