@@ -35,6 +35,12 @@ class RetentionStore(Protocol):
         or a publication of it is unfinished.
         """
 
+    async def reached(self) -> datetime | None:
+        """A time that surely has come: when the last task ended that ended an hour or more before the very last one.
+
+        Those of the last hour may have been noted while the wall clock was wrong; None while there are no others.
+        """
+
     async def prune_facts(self, before: datetime, limit: int) -> int:
         """Remove up to ``limit`` of the oldest facts that are older than that; how many were removed."""
 

@@ -2,7 +2,8 @@
 
 Each tick is one bounded step per state. Where there is more, the next tick comes at once; else it comes in an hour and
 looks through everything from the oldest on again, since what had to stay may be done with by then. What is old is
-judged by a time that is safe to delete by (``stages/steady.py``); while there is none, nothing is removed.
+judged by a time that is safe to delete by (``stages/steady.py``); while there is none, nothing is removed. A daemon
+that is restarted often goes by what earlier ones finished, so the first round comes with the start.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,14 +24,14 @@ log = structlog.get_logger(__name__)
 class Prune:
     """``keep`` says how long final tasks of a state stay, ``keep_facts`` how long facts do; absent means forever.
 
-    ``now`` answers None while no time is safe to delete by.
+    ``now`` answers None while no time is safe to delete by; it is told the time reached before the start, if known.
     """
 
     def __init__(
         self,
         store: RetentionStore,
         files: ImageFiles,
-        now: Callable[[], datetime | None],
+        now: Callable[[datetime | None], datetime | None],
         *,
         keep: Mapping[TaskState, timedelta],
         keep_facts: timedelta | None,
@@ -44,10 +45,14 @@ class Prune:
         self._limit = limit
         self._marks: dict[TaskState, Mark] = {}
         self._left = set(keep)
+        self._asked = False
+        self._reached: datetime | None = None
 
     async def tick(self) -> timedelta:
         """One step of every state that is not through, of the facts, and of the files; wait for the next round."""
-        now = self._now()
+        if not self._asked:
+            self._reached, self._asked = await self._store.reached(), True
+        now = self._now(self._reached)
         if now is None:
             return WAIT
         for state in sorted(self._left):
@@ -57,7 +62,7 @@ class Prune:
         if self._left or more:
             return timedelta()
         self._left = set(self._keep)
-        return ROUND
+        return WAIT if self._now(None) is None else ROUND
 
     async def _prune(self, state: TaskState, before: datetime) -> None:
         pruned = await self._store.prune_tasks(state, before, self._marks.pop(state, None), self._limit)

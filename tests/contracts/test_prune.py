@@ -40,7 +40,7 @@ def pruning(
 ) -> Prune:
     """The stage, and how long it keeps what."""
     return Prune(
-        PostgresRetention(database), ImageDirectory(images), clock.now,
+        PostgresRetention(database), ImageDirectory(images), lambda _: clock.now(),
         keep={TaskState(state): kept for state, kept in keep.items()}, keep_facts=facts, limit=limit,
     )  # fmt: skip
 
@@ -82,6 +82,40 @@ async def test_nothing_is_removed_while_the_clock_is_not_known_to_be_right(
     clock.step(4000 * DAY.total_seconds())
     assert await prune.tick() == ROUND
     assert await rows.ids("task") == {young}
+
+
+def steadily(database: Database, clock: ManualClock, images: Path) -> Prune:
+    """The stage of a daemon that has just started."""
+    return Prune(
+        PostgresRetention(database), ImageDirectory(images), SteadyTime(clock).now,
+        keep={TaskState.COMPLETED: 10 * DAY}, keep_facts=10 * DAY,
+    )  # fmt: skip
+
+
+async def test_a_daemon_that_is_restarted_all_the_time_prunes_too(
+    database: Database, rows: Rows, tmp_path: Path
+) -> None:
+    clock = ManualClock()
+    old, young = await rows.completed(clock.now() - 11 * DAY), await rows.completed(clock.now() - 9 * DAY)
+    last = [await rows.completed(clock.now() - hours * DAY / 24) for hours in (3, 1)]
+    assert await steadily(database, clock, tmp_path).tick() == WAIT
+    assert await rows.ids("task") == {young, *last}, f"{old} went with the first round"
+
+
+@pytest.mark.parametrize("written", [0, 3])
+async def test_but_a_clock_that_is_wrong_at_the_start_removes_nothing(
+    database: Database, rows: Rows, tmp_path: Path, written: int
+) -> None:
+    clock = ManualClock()
+    young = {await rows.completed(clock.now() - days * DAY) for days in (9, 5, 1)}
+    clock.step(4000 * DAY.total_seconds())
+    young |= {await rows.completed(clock.now() + minutes * DAY / 1440) for minutes in range(written)}
+    for _ in range(3):
+        prune = steadily(database, clock, tmp_path)
+        for _ in range(5):
+            assert await prune.tick() == WAIT
+            clock.advance(600)
+    assert await rows.ids("task") == young
 
 
 async def test_zero_days_keep_for_ever(database: Database, rows: Rows, tmp_path: Path) -> None:

@@ -21,6 +21,20 @@ def read(steady: SteadyTime, clock: ManualClock, minutes: int) -> datetime | Non
     return safe
 
 
+@pytest.mark.parametrize(("ago", "by"), [(1, 0), (1, 4000), (0, 4000), (20, 0), (1, -3), (-3, 0)])
+def test_before_the_first_hour_it_is_no_later_than_what_was_reached_and_what_is_read(ago: int, by: int) -> None:
+    clock = ManualClock()
+    reached = clock.now() - timedelta(days=ago)
+    clock.step(days=by)
+    steady = SteadyTime(clock)
+    for minutes in range(0, 60, 10):
+        passed = timedelta(minutes=minutes)
+        assert steady.now(reached) == min(reached + passed, clock.now())
+        assert steady.now() is None
+        clock.advance(600)
+    assert steady.now(reached) == clock.now(), "an hour of even time is believed"
+
+
 def test_an_hour_of_even_time_is_safe() -> None:
     clock = ManualClock()
     steady = SteadyTime(clock)

@@ -84,6 +84,11 @@ _FACTS: Final = text(f"""
     )
     DELETE FROM fact WHERE id = ANY(ARRAY(SELECT id FROM oldest WHERE at < :before))
 """)  # noqa: S608 - only our own lock number is put in
+REACHED: Final = """
+    SELECT max(finished_at) AS at FROM task WHERE finished_at IS NOT NULL AND finished_at <= (
+        SELECT max(finished_at) FROM task WHERE finished_at IS NOT NULL) - interval '1 hour'
+"""
+_REACHED: Final = text(REACHED)
 _DISCARDED: Final = text("SELECT path FROM discarded_image ORDER BY path LIMIT :limit")
 _REMOVED: Final = text("DELETE FROM discarded_image WHERE path = ANY(CAST(:paths AS text[]))")
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
@@ -108,6 +113,11 @@ class PostgresRetention:
         )
         assert row is not None  # noqa: S101 - the statement always answers one row
         return Pruned(row.tasks, Mark(row.finished_at, row.id) if row.seen == limit else None)
+
+    async def reached(self) -> datetime | None:
+        """See the port."""
+        row = await self._database.first(_REACHED)
+        return row.at if row else None
 
     async def prune_facts(self, before: datetime, limit: int) -> int:
         """See the port."""
