@@ -57,4 +57,4 @@ class History(Protocol):
         """Claim to end of the latest successful attempts, newest first."""
 
     async def unplaced(self, task_id: UUID) -> list[int]:
-        """The ended attempts of a task of which no id at the creator is known: it may have them all the same."""
+        """The ended attempts of a task of which no id at the creator is known, or a wrong one: it may have them."""

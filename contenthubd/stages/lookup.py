@@ -118,7 +118,8 @@ def is_told(mode: Mode, outcome: Outcome) -> bool:
         case Accepted() | Succeeded() | Interrupted():
             return True
         case Failed():
-            return not outcome.spawned or (mode is Mode.SYNC and outcome.creator_task_id is not None)
+            placed = outcome.creator_task_id is not None and outcome.kind is not ErrorKind.LOST
+            return not outcome.spawned or (mode is Mode.SYNC and placed)
         case Sick():
             return not outcome.spawned
     return False

@@ -7,6 +7,7 @@ import pytest
 
 from contenthubd.domain.outcome import ErrorKind, RowState, Sick, Unknown
 from contenthubd.domain.task import Mode, Task, TaskState
+from contenthubd.ports.stage import Stage
 from tests.stages.house import House
 from tests.stages.test_contents import Pictures, Shelf
 
@@ -161,6 +162,34 @@ async def test_a_retry_is_never_an_hour_late(house: House, by: int, then: Callab
     await house.promote.tick()
     now = await house.now(task)
     assert (now.state, now.retry_count) == (TaskState.PENDING, 1)
+
+
+@pytest.mark.parametrize("by", [-2, -20, -90, -3600])
+@pytest.mark.parametrize("passed", [0, 10])
+async def test_a_retry_keeps_its_delay_when_the_clock_is_set_back(house: House, by: int, passed: int) -> None:
+    await house.promote.tick()
+    task = await failed_once(house)
+    house.clock.advance(passed)
+    house.clock.step(by)
+    await house.promote.tick()
+    assert house.rung[Stage.PUBLISH] >= 1
+    house.clock.advance(29 - passed)
+    await house.promote.tick()
+    assert await house.state(task) is TaskState.RETRYING
+    house.clock.advance(2)
+    await house.promote.tick()
+    assert await house.state(task) is TaskState.PENDING
+
+
+@pytest.mark.parametrize("by", [-20, -90, -3600])
+async def test_publications_and_images_keep_theirs_too(house: House, by: int) -> None:
+    await house.completed()
+    publish = house.publish_to({"shelf": Shelf()})
+    house.clock.step(by)
+    await house.promote.tick()
+    await publish.tick()
+    await house.fetch_from(Pictures()).tick()
+    assert await house.value("SELECT count(*) FROM publication WHERE state = 'published'") == 1
 
 
 @pytest.mark.parametrize("by", STEPS)

@@ -78,7 +78,8 @@ _END: Final = text(f"""
     FROM ended
 """)  # noqa: S608 - only our own condition is put in
 _UNPLACED: Final = text("""
-    SELECT number FROM attempt WHERE task_id = :id AND ended_at IS NOT NULL AND creator_task_id IS NULL ORDER BY number
+    SELECT number FROM attempt WHERE task_id = :id AND ended_at IS NOT NULL
+      AND (creator_task_id IS NULL OR error_kind = 'lost') ORDER BY number
 """)
 _REQUEUED: Final = text("""
     UPDATE attempt SET requeued_at = :at

@@ -133,6 +133,16 @@ PROMOTE: Final = text(f"""
     SELECT * FROM moved ORDER BY priority, turn, sequence
 """)  # noqa: S608 - only our own condition is put in
 
+_EARLIER: Final = "greatest({at} - CAST(:by AS interval), :now)"
+SET_BACK: Final = tuple(
+    text(f"UPDATE {table} SET {at} = {_EARLIER.format(at=at)} WHERE state = ANY('{{{states}}}') AND {at} > :now")  # noqa: S608 - only our own tables are put in
+    for table, at, states in (
+        ("task", "run_at", "retrying"),
+        ("publication", "due_at", "pending,retrying"),
+        ("image", "due_at", "pending"),
+    )
+)
+
 HURRY: Final = text(f"""
     WITH task AS (
         UPDATE task SET state = :pending, run_at = NULL, {_PRESENT_TURN}

@@ -96,6 +96,11 @@ class PostgresTasks:
         following = await self._database.first(sql.NEXT_RETRY)
         return [ranked(row) for row in rows], following.at if following else None
 
+    async def set_back(self, by: timedelta, now: datetime) -> None:
+        """See the port."""
+        for plans in sql.SET_BACK:
+            await self._database.changed(plans, by=by, now=now)
+
     async def cancel(self, task_id: UUID, now: datetime, by: str) -> Task | None:
         """See the port."""
         row = await self._database.first(
