@@ -106,7 +106,10 @@ def poll_of(base: Base, settle: Settle, attempts: Attempts, heartbeat: Heartbeat
 
 
 def _promote(base: Base, settle: Settle) -> Promote:
-    return Promote(base.tasks, base.queue, base.clock, base.wake, longest=lambda: settle.rules.retry.longest)
+    def longest() -> timedelta:
+        return settle.rules.retry.longest
+
+    return Promote(base.tasks, base.tasks, base.queue, base.clock, base.wake, longest=longest)
 
 
 def _rescue(base: Base, heartbeat: Heartbeat, settle: Settle, attempts: Attempts) -> Rescue:

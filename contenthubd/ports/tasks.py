@@ -109,12 +109,6 @@ class TaskStore(Protocol):
         Due is also what would wait for more than ``longest``: no retry does, so the wall clock was set back since.
         """
 
-    async def set_back(self, by: timedelta, now: datetime) -> None:
-        """The wall clock was set back: retries, publications and images planned ahead come by so much earlier.
-
-        None of them comes before ``now``.
-        """
-
     async def cancel(self, task_id: UUID, now: datetime, by: str) -> Task | None:
         """Cancel a task that is not final, abandoning its open attempt. None if the state did not allow it."""
 
@@ -126,3 +120,13 @@ class TaskStore(Protocol):
 
     async def get(self, task_id: UUID) -> Task:
         """One task; NotFound."""
+
+
+class PlanStore(Protocol):
+    """Whatever is planned ahead by the wall clock. DatabaseUnavailable."""
+
+    async def set_back(self, by: timedelta, now: datetime) -> None:
+        """The wall clock was set back: retries, publications and images planned ahead come by so much earlier.
+
+        None of them comes before ``now``.
+        """

@@ -14,7 +14,7 @@ from contenthubd import faultpoints
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.queue import TaskQueue
 from contenthubd.ports.stage import Stage, Wake
-from contenthubd.ports.tasks import TaskStore
+from contenthubd.ports.tasks import PlanStore, TaskStore
 
 IDLE: Final = timedelta(seconds=30)
 HELD: Final = timedelta(seconds=1)
@@ -27,9 +27,17 @@ class Promote:
     """``retrying`` → ``pending``."""
 
     def __init__(
-        self, tasks: TaskStore, queue: TaskQueue, clock: Clock, wake: Wake, *, longest: Callable[[], timedelta]
+        self,
+        tasks: TaskStore,
+        plans: PlanStore,
+        queue: TaskQueue,
+        clock: Clock,
+        wake: Wake,
+        *,
+        longest: Callable[[], timedelta],
     ) -> None:
         self._tasks = tasks
+        self._plans = plans
         self._queue = queue
         self._clock = clock
         self._wake = wake
@@ -56,7 +64,7 @@ class Promote:
         distance = self._read_distance()
         back = self._distance - distance
         if back >= LEAST_STEP:
-            await self._tasks.set_back(back, now)
+            await self._plans.set_back(back, now)
             log.info("plans_moved", by_seconds=-round(back.total_seconds(), 1))
             self._wake(Stage.PUBLISH)
             self._wake(Stage.FETCH)

@@ -63,6 +63,18 @@ class TestWithoutAnother:
         assert isinstance(await creator.result(program.add()), Unknown)
         assert await creator.ready(Mode.SYNC) is None
 
+    async def test_an_option_that_is_refused_for_one_task_holds_up_nobody(self, tmp_path: Path) -> None:
+        program = Program(tmp_path)
+        good, bad = program.good(), program.add()
+        creator = await program.creator()
+        answers = f"list) cat {tmp_path}/list;; --version) echo {EXPECTED};; *) cat {tmp_path}/result-{good};;"
+        refuse = f"case $2 in *{bad}) echo 'Unknown argument: format' >&2; exit 1;; esac"
+        script(tmp_path, f"{refuse}\ncase $1 in {answers} esac")
+        outcome = await creator.result(bad)
+        assert isinstance(outcome, Failed)
+        assert "Unknown argument: format" in outcome.cause
+        assert await creator.ready(Mode.SYNC) is None
+
 
 class TestOneTask:
     """Its attempts say nothing of the program, however many there are."""
@@ -135,6 +147,16 @@ def listed(folder: Path, rows: list[Mapping[str, Any]]) -> CommandCreator:
     body = f"case $1 in list) cat {folder}/rows;; --version) echo {EXPECTED};; *) echo 未找到任务 >&2; exit 1;; esac"
     program = script(folder, body)
     return CommandCreator(settings_for(folder, program, look_again=timedelta(milliseconds=1)), FixedClock())
+
+
+@pytest.mark.parametrize("behind", ["failed", "pending", "completed"])
+async def test_of_rows_with_one_id_the_furthest_counts(tmp_path: Path, behind: str) -> None:
+    row = {"taskId": "a", "status": "completed", "requirements": "x"}
+    creator = listed(tmp_path, [row, row | {"status": behind, "requirements": "another's"}])
+    await creator.start()
+    rows = await creator.rows(["a"])
+    assert isinstance(rows, dict)
+    assert (rows["a"].state, rows["a"].requirements) == (RowState.COMPLETED, "x")
 
 
 class TestRenamed:

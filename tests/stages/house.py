@@ -122,8 +122,9 @@ class House:
             held=lambda: self.heartbeat.lease() is not None,
         )  # fmt: skip
         self.promote = Promote(
-            self.tasks, self.queue, self.clock, self.ring, longest=lambda: self.settle.rules.retry.longest
-        )
+            self.tasks, self.tasks, self.queue, self.clock, self.ring,
+            longest=lambda: self.settle.rules.retry.longest,
+        )  # fmt: skip
         self.rescue = Rescue(
             self.tasks, self.flights, asked, asked, self.settle, self.attempts, self.clock, self.slots, self.ring,
             lease=self.heartbeat.lease, state_id=self.owner.partition("/")[0], every=LEASE / 2,

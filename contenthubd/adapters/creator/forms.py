@@ -129,16 +129,15 @@ class Forms:
 
     async def _compare(self, creator_task_id: str, answer: Sick | Misread) -> Outcome:
         unread = []
-        if isinstance(answer, Misread):
-            for other in await self._others(creator_task_id):
-                compared = await self._results.read(other)
-                if _is_read(compared):
-                    self._understood(other)
-                    return answer.own
-                if isinstance(compared, Unknown) or (isinstance(compared, Sick) and not _is_refusal(compared)):
-                    return Unknown(f"{answer.why} No other result could be read just now: {compared.cause}")
-                if not _is_lost(compared):
-                    unread.append(other)
+        for other in await self._others(creator_task_id):
+            compared = await self._results.read(other)
+            if _is_read(compared):
+                self._understood(other)
+                return _own(answer, creator_task_id)
+            if isinstance(compared, Unknown) or (isinstance(compared, Sick) and not _is_refusal(compared)):
+                return Unknown(f"{_why(answer)} No other result could be read just now: {compared.cause}")
+            if not _is_lost(compared):
+                unread.append(other)
         version = await self._table.version()
         if not unread and isinstance(answer, Misread) and not is_another(version):
             return self._unjudged(creator_task_id, answer) if answer.whole else answer.own
@@ -149,8 +148,7 @@ class Forms:
     def _changed(self, compared: list[str], answer: Sick | Misread, version: str | None) -> Sick:
         self._compared, self._by_version = compared, False
         self._looked_at = anyio.current_time()
-        cause = answer.why if isinstance(answer, Misread) else answer.cause
-        self._result = sick = Sick(answer.kind, f"{cause} {named(version)}")
+        self._result = sick = Sick(answer.kind, f"{_why(answer)} {named(version)}")
         return sick
 
     def _unjudged(self, creator_task_id: str, answer: Misread) -> Unknown:
@@ -181,6 +179,17 @@ class Forms:
 def _task_of(row: CreatorRow) -> str:
     """What rows of one task of ours have in common; another's row stands for itself."""
     return marked_task(row.requirements) or row.creator_task_id
+
+
+def _why(answer: Misread | Sick) -> str:
+    return answer.why if isinstance(answer, Misread) else answer.cause
+
+
+def _own(answer: Misread | Sick, creator_task_id: str) -> Outcome:
+    """What the attempt comes to when ``result`` works for other tasks."""
+    if isinstance(answer, Misread):
+        return answer.own
+    return Failed(ErrorKind.OUTPUT_UNREADABLE, answer.cause, creator_task_id=creator_task_id)
 
 
 def _is_of_program(answer: Misread | Sick) -> bool:

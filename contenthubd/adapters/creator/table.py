@@ -69,7 +69,10 @@ class CreatorTable:
                     return page
                 if page is None:
                     break
-                seen = {row.creator_task_id: row for row in page.rows if row.creator_task_id in missing}
+                seen: dict[str, CreatorRow] = {}
+                for row in page.rows:
+                    if row.creator_task_id in missing and _better(row, seen.get(row.creator_task_id)):
+                        seen[row.creator_task_id] = row
                 found |= seen
                 missing -= seen.keys()
                 pages_read += 1
@@ -240,7 +243,7 @@ def _collect(page: listing.Page, marks: Collection[str], found: dict[str, Creato
 
 
 def _better(row: CreatorRow, other: CreatorRow | None) -> bool:
-    """Of several rows with one mark the one that is furthest counts; of equals the newest, which was seen first."""
+    """Of several rows with one mark or id the furthest counts; of equals the newest, which was seen first."""
     if other is None:
         return True
     rank = {state: place for place, state in enumerate(_BEST_FIRST)}
