@@ -69,13 +69,21 @@ async def test_an_image_comes_through_the_proxy(tmp_path: Path, names: tuple[str
     assert proxy.lines == [f"GET {OUTSIDE}/a.png?sig=%2F HTTP/1.1"]
 
 
-async def test_the_proxy_is_told_its_user_and_password(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("login", "told"),
+    [("me:p%40ss", "me:p@ss"), ("me:p@ss", "me:p@ss"), ("me", "me:"), ("me:%E5%AF%86", "me:密"), ("me:密", "me:密")],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_the_proxy_is_told_its_user_and_password(tmp_path: Path, login: str, told: str, scheme: str) -> None:
     async with (
         Proxy(IMAGE).serving() as proxy,
-        through(tmp_path, proxies_of(proxy.url.replace("//", "//me:p%40ss@"), {})) as images,
+        through(tmp_path, proxies_of(proxy.url.replace("//", f"//{login}@"), {})) as images,
     ):
-        await images.fetch(f"{OUTSIDE}/a.png", CONTENT, 1)
-    assert f"Proxy-Authorization: Basic {base64.b64encode(b'me:p@ss').decode()}" in proxy.asked[0]
+        if scheme == "http":
+            await images.fetch(f"{OUTSIDE}/a.png", CONTENT, 1)
+        else:  # this proxy leads nowhere; what it was asked is the point
+            await refusal(images, OUTSIDE.replace("http", "https") + "/a.png")
+    assert f"Proxy-Authorization: Basic {base64.b64encode(told.encode()).decode()}" in proxy.asked[0]
 
 
 @pytest.mark.parametrize(
