@@ -1,5 +1,6 @@
 """What every test may ask for: a fresh database, a directory with a short path, a running daemon."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from contenthubd.adapters.postgres.embedded import DATABASE
 from contenthubd.adapters.postgres.engine import Database
 from contenthubd.adapters.postgres.migrate import bring_to, upgrade
 from tests import prepared_cluster, surroundings
@@ -49,8 +51,9 @@ async def _migrated(url: str) -> None:
 async def postgres() -> AsyncIterator[TestServer]:
     """One PostgreSQL server per run with a migrated template."""
     server = TestServer()
+    await asyncio.to_thread(prepared_cluster.copy_to, server.data_dir)
     await server.start()
-    await server.create_template(TEMPLATE, _migrated, filled=("contenthubd_version", "installation"))
+    await server.create_template(TEMPLATE, _migrated, filled=("contenthubd_version", "installation"), of=DATABASE)
     yield server
     await server.stop()
 

@@ -73,7 +73,9 @@ class TestServer:
     def __init__(self, bin_dir: Path | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="contenthubd-pg-"))
         self._folder.chmod(0o711)  # the server runs as another account where root may not use namespaces
-        self._postgres = EmbeddedPostgres(self._folder / "data", bin_dir=bin_dir, durable=False)
+        self.data_dir = self._folder / "data"
+        """Where its files are; they are made at the start if they are not there."""
+        self._postgres = EmbeddedPostgres(self.data_dir, bin_dir=bin_dir, durable=False)
         self._url = ""
         self._numbers = count(1)
         self._empty: dict[str, list[str]] = {}
@@ -95,14 +97,19 @@ class TestServer:
         shutil.rmtree(self._folder)
 
     async def create_template(
-        self, name: str, make: Callable[[str], Awaitable[None]], *, filled: tuple[str, ...] = ()
+        self,
+        name: str,
+        make: Callable[[str], Awaitable[None]],
+        *,
+        filled: tuple[str, ...] = (),
+        of: str = "template1",
     ) -> None:
-        """Create the database ``name``, let ``make(url)`` fill it, then close it for good: it is only copied.
+        """Copy the database ``of`` to ``name``, let ``make(url)`` fill it, then close it for good: it is only copied.
 
         Copies can be given back if ``filled`` names the tables that have rows from the start.
         """
         self._filled[name] = filled
-        await self._execute(f'CREATE DATABASE "{name}"')
+        await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{of}"')
         await make(self._url_of(name))
         if filled:
             connection = await connect_to(self._url_of(name))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
+from tests import prepared_cluster
 from tests.postgres_probe import children, public_folder
 from tests.running import CHECKOUT, PATIENCE_SECONDS, Refused, RunningDaemon
 
@@ -52,6 +53,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 async def server(folder: Path) -> AsyncIterator[Server]:
     """A server that is up."""
+    await asyncio.to_thread(prepared_cluster.copy_to, folder / "data")
     made = Server(EmbeddedPostgres(folder / "data", durable=False))
     await made.start()
     yield made

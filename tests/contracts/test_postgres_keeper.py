@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres
 from contenthubd.adapters.postgres.keeper import keep
+from tests import prepared_cluster
 from tests.clock import ManualClock
 from tests.postgres_probe import public_folder, sql, until
 
@@ -30,6 +31,7 @@ def data() -> Iterator[Path]:
 @pytest.fixture
 async def kept(data: Path) -> AsyncIterator[tuple[EmbeddedPostgres, str]]:
     """A server that is kept alive; with its address."""
+    await asyncio.to_thread(prepared_cluster.copy_to, data)
     postgres = EmbeddedPostgres(data, durable=False)
     url = await postgres.start()
     keeper = asyncio.create_task(keep(postgres, ManualClock()))
