@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -166,3 +167,16 @@ def test_a_public_server_cannot_send_us_inside(tmp_path: Path) -> None:
         assert "allow_private_addresses" in message
         assert final
         assert seen == []
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[]", "http://[]/a.png", "http://[", "http://[]:80/", "https://a@[]", "http://[::1"]
+)
+async def test_an_address_that_the_parser_trips_over_is_a_lost_image(
+    guarded: HttpImages, site: Site, root: Path, tmp_path: Path, address: str
+) -> None:
+    """Also where a server sends us there."""
+    assert (await refusal(guarded, address)).final
+    async with opened(tmp_path / "allowed") as source:
+        assert (await refusal(source, site.url(f"/to?where={quote(address)}"))).final
+    assert files(root) == []

@@ -44,6 +44,7 @@ def chosen(proxies: Proxies, url: str) -> str | None:
         ({"ALL_PROXY": "socks4://u:9"}, A, "socks4://u:9"),
         ({"ALL_PROXY": "socks://u:9/"}, A, "socks5://u:9"),
         ({"HTTPS_PROXY": "http://[::1"}, A, "unusable"),
+        ({"HTTPS_PROXY": "http://[]"}, A, "unusable"),
         ({"HTTPS_PROXY": "http://u:99999"}, A, "unusable"),
         ({"HTTPS_PROXY": "http://u:0"}, A, "unusable"),
         ({"HTTPS_PROXY": "http://u:"}, A, "unusable"),

@@ -83,7 +83,7 @@ class HttpImages:
                 return stored or await self._fetch_new(url, content_id, position)
         except TimeoutError as error:
             raise self._late(url) from error
-        except (aiohttp.ClientError, ValueError) as error:
+        except (aiohttp.ClientError, ValueError, LookupError) as error:  # yarl: an IndexError for "http://[]"
             raise _failure(url, error) from error
         except OSError as error:
             raise FetchFailed(f"The image could not be stored: {error.strerror or error}.") from error
@@ -250,7 +250,7 @@ def _failure(url: str, error: Exception) -> FetchFailed:
                 "[images] allow_private_addresses does not allow.",
                 final=True,
             )
-        case ValueError():
+        case ValueError() | LookupError():
             return FetchFailed(f"{_shown(url)} is not an address, or redirects to something else.", final=True)
         case _:
             return FetchFailed(f"{_shown(url)} could not be read: {_cause(error)}.")

@@ -133,7 +133,7 @@ def _parsed(scheme: str, authority: str) -> URL:
     try:
         address = URL(f"{scheme}://{authority}")
         port = address.port or _SOCKS_PORT
-    except ValueError:
+    except (ValueError, LookupError):  # yarl: an IndexError for "[]"
         # yarl's message may quote a piece of the password, so neither it nor its chain is told.
         raise InvalidInput("its host or port is invalid.") from None
     if not address.host:
