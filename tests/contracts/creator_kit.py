@@ -197,7 +197,7 @@ def site_of(kind: str, folder: Path, **changes: Any) -> Iterator[Site]:
     with Services() as services, Valkey() as queue:
         values: dict[str, Any] = {
             "env_file": write_env_file(folder, services.env(), "real.env"),
-            "worker_command": tuple(found.worker),
+            "worker_command": tuple(found.joined_worker),
             "redis_url": queue.url,
         }
         yield Site(settings_for(folder, tuple(found.joined), **(values | changes)), queue)

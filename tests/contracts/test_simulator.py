@@ -47,7 +47,7 @@ def creator(request: pytest.FixtureRequest) -> Iterator[Creator]:
     found = package.find_or_install()
     with Services(latency=0.05) as services, Valkey() as valkey:
         env = BASE_ENV | services.env() | {"PATH": os.environ["PATH"], "REDIS_URL": valkey.url}
-        yield Creator(found.joined, found.worker, env, found.command)
+        yield Creator(found.joined, found.joined_worker, env, found.command)
 
 
 @pytest.fixture

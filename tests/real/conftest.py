@@ -33,7 +33,7 @@ async def start_run(package: Package, state_dir: Path) -> AsyncIterator[StartRun
     async with AsyncExitStack() as stack:
 
         async def start(daemon: dict[str, Any] | None = None, *, as_installed: bool = False, **tasks: Any) -> RealRun:
-            creator: dict[str, Any] = {"command": package.joined, "worker_command": package.worker}
+            creator: dict[str, Any] = {"command": package.joined, "worker_command": package.joined_worker}
             if as_installed:
                 creator = {"command": package.command}
             return await stack.enter_async_context(RealRun(creator, state_dir, tasks, daemon or {}))

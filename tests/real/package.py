@@ -6,8 +6,8 @@ packages is ever fetched. langgraph brings a second, older copy of that module w
 uncompiled. The amalgamated SQLite takes a minute and a half at the module's own -O3; -O0, given last, wins over it:
 a fifth of the time, and the same program, only slower where it does not matter.
 
-Last, esbuild joins the thousand files of its command line into one. That is the same program, which starts in less than
-half of the time; where a test runs many commands, it runs that one.
+Last, esbuild joins the thousand files of its command line into one, and those of its worker. These are the same
+programs, which start in less than half of the time; where a test runs many commands, it runs these.
 
 A person's npm settings play no part: neither their configuration nor npm_* variables are read, except what says how to
 reach the network (registry, proxy, certificates), which comes from the environment or the machine's own npmrc.
@@ -35,7 +35,7 @@ VERSION = "0.2.0"
 JOINER = "esbuild@0.28.2"
 NETWORK = ("registry", "cafile", "https-proxy", "proxy", "noproxy", "strict-ssl")
 LIGHT = "-O0"
-COMMAND_LINE, JOINED = Path("cli", "index.js"), Path("cli", "joined.cjs")
+COMMAND_LINE, WORKER, JOINED = Path("cli", "index.js"), Path("worker-cli.js"), Path("joined")
 INSTALL_SECONDS = 600
 BUILD_SECONDS = 900
 
@@ -48,11 +48,11 @@ class InstallFailed(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """The installed program: how to start its command line, the same joined into one file, and its worker."""
+    """How to start its command line and its worker: as installed, and each joined into one file."""
 
     command: list[str]
     joined: list[str]
-    worker: list[str]
+    joined_worker: list[str]
     version: str
 
 
@@ -123,7 +123,7 @@ def find_or_install(tell: Tell = lambda _: None) -> Package:
     node = find_node()
     if node is None:
         raise InstallFailed("node is not installed")
-    final = cache_folder() / f"{NAME}-{VERSION}-node{node.major}-joined"
+    final = cache_folder() / f"{NAME}-{VERSION}-node{node.major}-{JOINED}"
     with locked(final.with_suffix(".lock")):
         if final.is_dir():
             tell(f"found {final}")
@@ -141,8 +141,8 @@ def describe(node: Node, folder: Path) -> Package:
     start = [str(node.path), "--no-opt"]
     return Package(
         command=[*start, str(presentation / COMMAND_LINE)],
-        joined=[*start, str(presentation / JOINED)],
-        worker=[str(node.path), str(presentation / "worker-cli.js")],
+        joined=[*start, str(presentation / JOINED / COMMAND_LINE)],
+        joined_worker=[str(node.path), str(presentation / JOINED / WORKER)],
         version=str(version),
     )
 
@@ -182,12 +182,13 @@ def install(node: Node, final: Path, tell: Tell) -> None:
 
 
 def join(node: Node, folder: Path) -> None:
-    """Put all files of the command line into one beside it, where its native module is found as before."""
+    """Put all files of each program into one below the originals, where their native module is found as before."""
     presentation = package_root(folder) / "dist" / "presentation"
     switches = ["--bundle", "--platform=node", "--format=cjs", "--external:better-sqlite3", "--log-level=error"]
     program = [str(node.path), str(folder / "node_modules" / "esbuild" / "bin" / "esbuild")]
-    files = [str(presentation / COMMAND_LINE), f"--outfile={presentation / JOINED}"]
+    files = [str(presentation / COMMAND_LINE), str(presentation / WORKER), f"--outdir={presentation / JOINED}"]
     run([*program, *switches, *files], folder, "join", BUILD_SECONDS)
+    (presentation / JOINED / "package.json").write_text('{"type": "commonjs"}', encoding="utf-8")
 
 
 def native_module(node: Node, folder: Path) -> Path:
@@ -257,7 +258,7 @@ def main() -> int:
         return 1
     package = find_or_install(print)
     print("command:", *package.command)
-    print("worker: ", *package.worker)
+    print("worker: ", *package.joined_worker)
     return 0
 
 
