@@ -24,6 +24,13 @@ TIMEOUT_SECONDS = 80
 needs_faketime = pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed")
 
 
+def library() -> str:
+    """Where faketime has its library. It fails if another user's of the same pid was killed; not again and again."""
+    command = ["faketime", "-m", "-f", "+0", "printenv", "LD_PRELOAD"]
+    answers = (subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip() for _ in range(20))
+    return next(filter(None, answers))
+
+
 class WallClock:
     """The wall clock of the processes that run with ``environ``."""
 
@@ -31,11 +38,8 @@ class WallClock:
         self._path = path
         self._offset = 0
         self.step(0)
-        library = subprocess.run(
-            ["faketime", "-m", "-f", "+0", "printenv", "LD_PRELOAD"], check=True, capture_output=True, text=True
-        )
         self.environ = {
-            "LD_PRELOAD": library.stdout.strip(),
+            "LD_PRELOAD": library(),
             "FAKETIME_TIMESTAMP_FILE": str(path),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",

@@ -107,6 +107,8 @@ class Client:
             )
         except (aiohttp.ClientError, *SOCKS_ERRORS, EOFError, OSError, ValueError) as error:
             raise failure(proxy, error) from error
+        except AttributeError as error:  # how asyncio in Python 3.11.2 ends a handshake inside TLS that failed
+            raise failure(proxy, error) from error
 
     def _make_socket(self, info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
         family, kind, protocol, _, address = info

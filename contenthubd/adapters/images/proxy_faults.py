@@ -81,11 +81,11 @@ def _tls(proxy: Proxy, error: Exception, cause: BaseException) -> FetchFailed:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was made from."""
+    """The error, what it was made from, and what was being handled then."""
     at: BaseException | None = error
     while at is not None:
         yield at
-        at = at.__cause__
+        at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
 
 
 def _reason(error: BaseException) -> str:
