@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import contenthubd
+from contenthubd.ctl.arguments import below
 from contenthubd.ctl.main import build_parser
 from contenthubd.domain import errors
 from contenthubd.domain.content import ContentState
@@ -117,6 +118,28 @@ def test_commands_in_documents_parse(document: str, line: str) -> None:
         build_parser().parse_args(["5f3a9c21" if word.startswith("$(") else word for word in arguments])
     except SystemExit as refused:
         assert refused.code == 0, f"{document}: contenthubctl refuses: {line}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_commands_within_sentences_have_the_options_they_name(path: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", read(path), flags=re.MULTILINE | re.DOTALL)
+    spans = [" ".join(span.split()) for span in re.findall(r"`(contenthubctl [^`]+)`", prose)]
+    assert [line for span in spans for line in span.split(" && ") if not is_known(line)] == []
+
+
+def is_known(line: str) -> bool:
+    """Whether contenthubctl has this noun, verb and options; what else belongs to the command may be missing."""
+    parser, words = build_parser(), shlex.split(line)[1:]
+    while words and words[0] in below(parser):
+        parser = below(parser)[words.pop(0)]
+    strange = words and words[0].isalpha() and words[0].islower() and below(parser)
+    return not strange and {word for word in words if word.startswith("-")} <= set(parser.options())
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    assert is_known("contenthubctl content list --status approved -o name")
+    assert not is_known("contenthubctl content list --state approved -o name")
+    assert not is_known("contenthubctl content print ID")
 
 
 def test_the_tour_uses_contenthubctl() -> None:
