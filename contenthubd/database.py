@@ -172,7 +172,7 @@ def _counted(made: Manifest) -> str:
 
 
 def _table(found: Findings) -> list[str]:
-    newest = "the newest" if found.version == NEWEST else f"the newest is {NEWEST}: contenthubd db upgrade"
+    newest = "the newest" if found.version == NEWEST else f"the newest is {NEWEST}: contenthubctl db upgrade"
     lines = [f"The tables have version {found.version} ({newest})."]
     for check in found.checks:
         lines.append(f"{_verdict(check):>8}  {check.sentence}")

@@ -82,7 +82,7 @@ def _form_of(path: str) -> str:
     if ending in ("xlsx", "xls", "ods", "numbers", "et"):
         raise decoding.workbook(path)
     raise Failure(
-        f"Unknown file format: {path}.", why="Known extensions: .txt, .csv, .tsv, .jsonl.",
+        f"Unknown file format: {path}.", why="Valid extensions: .txt, .csv, .tsv, .jsonl.",
         fix="Give --format txt, csv or jsonl.", exit_code=USAGE,
     )  # fmt: skip
 

@@ -11,9 +11,10 @@ TEXTS = {
 Exit codes
     0  done
     1  failed; while waiting: not every task was completed
-    2  the command or a value is wrong, nothing was changed
+    2  the command or a value is wrong
     3  not found
-    4  the control socket may not be opened by this user
+    4  not permitted: this user may not open the control socket, or read or
+       write a file or directory
     5  the daemon, or something it needs, cannot be reached
     6  the current state does not allow it
     7  waiting took too long; the tasks continue

@@ -120,7 +120,7 @@ async def test_upgrade_of_the_previous_version_keeps_every_row(previous: Databas
     before = await everything(previous)
     found = await db(state_dir, "validate", url=previous.url)
     assert found.code == 0, found.out
-    assert "contenthubd db upgrade" in found.out
+    assert "contenthubctl db upgrade" in found.out
     upgraded = await db(state_dir, "upgrade", url=previous.url)
     assert upgraded.out == f"The tables were upgraded from version 0001 to {NEWEST}.\n"
     assert await everything(previous, before.columns) == before

@@ -34,7 +34,7 @@ MANIFEST: Final = "manifest.json"
 MODE: Final = 0o600
 _PIECE: Final = 1 << 20
 _LARGEST_MANIFEST: Final = 256 << 20
-"""It tells a line of each image; what is longer is no manifest of ours and is cut short."""
+"""It has a line for each image; one that is longer is not ours, and is damaged once it is cut off here."""
 _LONGEST_STEM: Final = 200
 _UNFINISHED: Final = ".tmp"
 _NAME: Final = re.compile(r"tables/\w+|images/[0-9A-Za-z_-]+/[0-9A-Za-z_-]+\.[0-9A-Za-z]+")
@@ -198,7 +198,7 @@ def unwritable(path: Path, fault: OSError) -> StateDirectoryError:
     """The disk refused. It is said where it happens: within a transaction, an OSError means that the server is away."""
     kind = StateDirectoryDenied if isinstance(fault, PermissionError) else StateDirectoryError
     named = str(fault.filename or path)
-    # What is written first has a hidden name of its own, which nobody knows.
+    # The file is written under a hidden name first, which tells people nothing.
     place = path.parent if Path(named).name.startswith(_hidden(path)) else named
     return kind(
         f"The backup {path} cannot be written.",

@@ -124,8 +124,10 @@ async def upgrade(database: Database) -> bool:
     return True
 
 
-def not_made(fault: DBAPIError | asyncpg.PostgresError) -> DatabaseRefused:
-    """What PostgreSQL refused while tables were made or changed."""
+def not_made(
+    fault: DBAPIError | asyncpg.PostgresError, command: str = "contenthubctl db upgrade"
+) -> DatabaseRefused:
+    """What PostgreSQL refused while tables were made or changed; ``command`` does it again."""
     cause = fault.orig.__cause__ if isinstance(fault, DBAPIError) and fault.orig is not None else fault
     if isinstance(cause, _TAKEN):
         return foreign(f"PostgreSQL said: {str(cause).splitlines()[0]}.")
@@ -133,7 +135,7 @@ def not_made(fault: DBAPIError | asyncpg.PostgresError) -> DatabaseRefused:
     return DatabaseRefused(
         "The tables could not be made or upgraded; nothing was changed.",
         why=f"PostgreSQL said: {said}.",
-        fix="Remove the cause that it names, such as an event trigger, then run: contenthubctl db upgrade",
+        fix=f"Remove the cause that it names, such as an event trigger, then run: {command}",
     )
 
 

@@ -87,7 +87,7 @@ async def run(identity: Identity, program: list[str], directory: Path) -> tuple[
         raise Unavailable(
             f"{program[0]} did not end within {_RUN_SECONDS:.0f} seconds.",
             why="The disk may be very slow or not answer.",
-            fix="Look at the disk of the state directory, then start again.",
+            fix="Check the disk of the state directory, then start again.",
         ) from error
     finally:
         if process.returncode is None:

@@ -11,6 +11,7 @@ backup nobody knows any more, and most of them will have fired.
 
 import hashlib
 import secrets
+import shlex
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
     InvalidInput for a file that is damaged, newer or does not fit; Conflict if rows are there and not to be replaced,
     or a daemon uses them; StateDirectoryError for the disk. Nothing was changed then.
     """
-    manifest = _readable(path)
+    manifest = _restorable(path)
     await _check_not_newer(database)
     faultpoints.reached("restore.checked")
     with _images(images) as shelf:
@@ -93,7 +94,8 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
                 fix="Restore another backup; nothing was changed.",
             ) from fault
         except (DBAPIError, asyncpg.PostgresError) as fault:
-            raise not_made(fault) from fault
+            words = ["contenthubctl", "db", "restore", *(["--replace"] if replace else []), str(path)]
+            raise not_made(fault, shlex.join(words)) from fault
     faultpoints.reached("restore.committed")
     if replace:
         shelf.remove_others()
@@ -101,7 +103,7 @@ async def restore(database: Database, images: Path, path: Path, *, replace: bool
     return manifest
 
 
-def _readable(path: Path) -> archive.Manifest:
+def _restorable(path: Path) -> archive.Manifest:
     """The manifest of a complete backup whose version of the tables is known. InvalidInput."""
     manifest = archive.checked(path, NEWEST)
     if manifest.schema_version not in revisions():

@@ -50,7 +50,7 @@ async def validate(database: Database, images: Path) -> Findings:
     """Look at everything. NotFound for a database without tables, StateDirectoryError if they cannot be judged."""
     found = await version(database)
     if found is None:
-        raise NotFound("The database has no tables yet.", fix="Start the daemon, or run: contenthubd db upgrade")
+        raise NotFound("The database has no tables yet.", fix="Start the daemon, or run: contenthubctl db upgrade")
     if found > NEWEST:
         raise StateDirectoryError(
             f"The database has version {found} of the tables; this contenthubd knows {NEWEST}.",
