@@ -117,8 +117,10 @@ class Health:
         if patience.cancelled_caught:
             what = f"{root} did not answer within {PATIENCE_SECONDS:g} second."
             return [wire.HealthFault(part="publish", what=what, hint="Check the disk or network share it is on.")]
-        what = f"Articles cannot be published below {root}: {found.why}" if found else ""
-        return [wire.HealthFault(part="publish", what=what, hint=found.fix)] if found else []
+        if found is None:
+            return []
+        what = f"Articles cannot be published below {root}: {found.why}"
+        return [wire.HealthFault(part="publish", what=what, hint=found.fix)]
 
     async def queue(self) -> QueueStatus:
         """Which queue is in use and how many ids wait in it."""

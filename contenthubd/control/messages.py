@@ -180,7 +180,9 @@ def _unknown(message: str, kind: type[wire.Refusing], value: Callable[[], Any]) 
     sentences = [f"{one.sentence} {one.fix}" if len(found) > 1 else one.sentence for one in found]
     faults = [text if one.index is None else (one.index, text) for one, text in zip(found, sentences, strict=True)]
     several = len(found) > 1 or found[0].index is not None
-    return InvalidMessage(unknown.told(found), fix=found[0].fix if len(found) == 1 else "", faults=faults * several)
+    return InvalidMessage(
+        unknown.told(found), fix=found[0].fix if len(found) == 1 else "", faults=faults if several else ()
+    )
 
 
 def _ranged(message: str, kind: type[wire.Refusing], field: str) -> str:

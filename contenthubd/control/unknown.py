@@ -38,7 +38,7 @@ class Unknown:
 
     @property
     def _shown(self) -> str:
-        return visible(self.name[:_SHOWN_CHARS]) + "…" * (len(self.name) > _SHOWN_CHARS)
+        return visible(self.name[:_SHOWN_CHARS]) + ("…" if len(self.name) > _SHOWN_CHARS else "")
 
 
 def unknown_fields(value: Any, kind: type[msgspec.Struct]) -> list[Unknown]:

@@ -72,12 +72,13 @@ class Forms:
             for one in await self._others(""):
                 answer = await self._results.read(one)
                 if not isinstance(answer, Misread | Sick) or not _is_of_program(answer):
-                    return self._understood(one) if _is_read(answer) else None
+                    if _is_read(answer):
+                        self._understood(one)
+                    return
                 unread.append(one)
                 if len(unread) == _SAME_FAULT or isinstance(answer, Sick):
                     self._changed(unread, answer, await self._table.version())
-                    return None
-            return None
+                    return
 
     async def _look(self) -> None:
         gone = 0

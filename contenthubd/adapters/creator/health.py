@@ -48,7 +48,7 @@ class CreatorHealth:
         self._worker = worker
         self._redis = redis
         self._forms = forms
-        self._proved = False
+        self._compared_once = False
         self._form_told: Sick | None = None
         self._sick: Sick | None = None
         self._proven = False
@@ -135,9 +135,11 @@ class CreatorHealth:
     async def _probed(self) -> Sick | None:
         """Once after the start also whether it became another program meanwhile, before a task finds that out."""
         rows = await self._table.probe()
-        if isinstance(rows, Sick) or self._proved:
-            return rows if isinstance(rows, Sick) else None
-        self._proved = True
+        if isinstance(rows, Sick):
+            return rows
+        if self._compared_once:
+            return None
+        self._compared_once = True
         if any(row.state is RowState.COMPLETED for row in rows):
             await self._forms.prove()
         if self._settings.simulated or not is_another(await self._table.version()):

@@ -107,7 +107,10 @@ class Client:
             )
         except (aiohttp.ClientError, *SOCKS_ERRORS, EOFError, OSError, ValueError) as error:
             raise failure(proxy, error) from error
-        except AttributeError as error:  # how asyncio in Python 3.11.2 ends a handshake inside TLS that failed
+        except AttributeError as error:
+            if not (url.scheme == proxy.address.scheme == "https"):
+                raise
+            # This is how asyncio in Python 3.11.2 ends a handshake inside TLS that failed.
             raise failure(proxy, error) from error
 
     def _make_socket(self, info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:

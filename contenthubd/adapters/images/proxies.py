@@ -7,7 +7,7 @@ that NO_PROXY exempts. No text here quotes an address, for it may hold a passwor
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -110,8 +110,10 @@ def proxies_of(configured: str, environ: Mapping[str, str]) -> Proxies:
     """``configured``, a checked value, for every address; if empty, the standard variables, as curl reads them."""
     if configured:
         return Proxies(dict.fromkeys(_IMAGE_SCHEMES, Proxy(read(configured), KEY)))
-    found = {scheme: _named(*variable) for scheme in _IMAGE_SCHEMES for variable in _variables(environ, scheme)}
-    return Proxies(found, Exempt.read(next((value for _, value in _set(environ, "no_proxy")), "")))
+    named = {scheme: _variable(environ, f"{scheme}_proxy", "all_proxy") for scheme in _IMAGE_SCHEMES}
+    found = {scheme: _named(*variable) for scheme, variable in named.items() if variable}
+    exempt = _variable(environ, "no_proxy")
+    return Proxies(found, Exempt.read(exempt[1] if exempt else ""))
 
 
 def read(text: str) -> URL:
@@ -159,15 +161,7 @@ def _named(name: str, value: str) -> Proxy | Unusable:
         return Unusable(name, fault.what)
 
 
-def _variables(environ: Mapping[str, str], scheme: str) -> Iterator[tuple[str, str]]:
-    """The one variable that decides for ``scheme``, if any is set."""
-    found = next((one for name in (f"{scheme}_proxy", "all_proxy") for one in _set(environ, name)), None)
-    if found:
-        yield found
-
-
-def _set(environ: Mapping[str, str], name: str) -> Iterator[tuple[str, str]]:
-    """Name and value in lowercase and uppercase, as far as set; an empty value counts as none."""
-    for spelling in (name, name.upper()):
-        if value := environ.get(spelling, "").strip():
-            yield spelling, value
+def _variable(environ: Mapping[str, str], *names: str) -> tuple[str, str] | None:
+    """Name and value of the first that is set, lowercase before uppercase; an empty value counts as not set."""
+    spellings = [spelling for name in names for spelling in (name, name.upper())]
+    return next(((one, value) for one in spellings if (value := environ.get(one, "").strip())), None)

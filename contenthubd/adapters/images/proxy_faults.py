@@ -6,6 +6,7 @@ None of it is final: a proxy comes back, and a person sets it right while the im
 import ssl
 from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Final
 
 import aiohttp
 import aiohttp_socks
@@ -13,8 +14,8 @@ import aiohttp_socks
 from contenthubd.adapters.images.proxies import Proxy
 from contenthubd.domain.errors import FetchFailed
 
-SOCKS_ERRORS = (aiohttp_socks.ProxyError, aiohttp_socks.ProxyConnectionError, aiohttp_socks.ProxyTimeoutError)
-_MOST_CHARS = 120
+SOCKS_ERRORS: Final = (aiohttp_socks.ProxyError, aiohttp_socks.ProxyConnectionError, aiohttp_socks.ProxyTimeoutError)
+_MOST_CHARS: Final = 120
 
 
 def refused(proxy: Proxy, status: int) -> FetchFailed:
