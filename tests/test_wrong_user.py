@@ -118,9 +118,7 @@ def test_whose_a_directory_is(tmp_path: Path) -> None:
         assert lifecycle.other_owner(numbered) == "#54321", "as sudo takes a number"
 
 
-def test_a_configuration_that_this_user_may_not_read(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_configuration_that_this_user_may_not_read(capfd: pytest.CaptureFixture[str]) -> None:
     file = short_directory() / "config.toml"
     file.write_text("")
     file.chmod(0)

@@ -47,7 +47,7 @@ async def test_a_strange_unknown_name_is_told_in_short(door: Door, name: str) ->
     assert problem["detail"].isprintable()
 
 
-async def test_an_unknown_name_before_deep_nesting_is_told_alone(door: Door) -> None:
+async def test_an_unknown_name_before_deep_nesting_is_no_internal_error(door: Door) -> None:
     body = b'{"account": "studio", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b', "requests": []}'
     status, _, problem = await door.request("POST", "/v1/tasks", body)
     assert (status, problem["code"]) in ((422, "invalid_input"), (400, "malformed_json"))
