@@ -124,9 +124,7 @@ async def upgrade(database: Database) -> bool:
     return True
 
 
-def not_made(
-    fault: DBAPIError | asyncpg.PostgresError, command: str = "contenthubctl db upgrade"
-) -> DatabaseRefused:
+def not_made(fault: DBAPIError | asyncpg.PostgresError, command: str = "contenthubctl db upgrade") -> DatabaseRefused:
     """What PostgreSQL refused while tables were made or changed; ``command`` does it again."""
     cause = fault.orig.__cause__ if isinstance(fault, DBAPIError) and fault.orig is not None else fault
     if isinstance(cause, _TAKEN):
