@@ -1,6 +1,7 @@
 """What is no file is never replaced by a backup; one that was cut or edited is never restored in part."""
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import text
 
 from contenthubd.adapters.postgres import archive
 from contenthubd.adapters.postgres.migrate import NEWEST, version
-from contenthubd.domain.errors import InvalidInput, StateDirectoryError
+from contenthubd.domain.errors import DatabaseRefused, InvalidInput, StateDirectoryError
 from tests.contracts.test_backup import Place, place
 
 __all__ = ["place"]
@@ -97,6 +98,18 @@ async def test_a_manifest_that_was_edited_changes_nothing(place: Place, name: st
         await place.restore()
     assert told in str(caught.value)
     assert await version(place.target) is None
+
+
+@pytest.mark.parametrize("replace", [False, True])
+async def test_a_restore_that_postgresql_refuses_says_how_to_repeat_it(place: Place, replace: bool) -> None:
+    await place.backup()
+    no = "CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not on Friday'; END $$"
+    for statement in (no, "CREATE EVENT TRIGGER no ON ddl_command_start EXECUTE FUNCTION no()"):
+        await place.target.changed(text(statement))
+    with pytest.raises(DatabaseRefused, match="not on Friday") as refused:
+        await place.restore(replace=replace)
+    command = ["contenthubctl", "db", "restore", *(["--replace"] if replace else []), str(place.file)]
+    assert shlex.split(refused.value.fix.partition("then run: ")[2]) == command
 
 
 async def test_a_manifest_without_numbers_gives_no_number_twice(place: Place) -> None:
