@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from contenthubd import durations
 from contenthubd.ctl.failure import USAGE, Failure
-from contenthubd.ctl.layout import cut, hang, width
+from contenthubd.ctl.layout import cut, hang, width, wrap
 from contenthubd.ctl.output import FORMATS
 
 TYPE_CHECKING = False  # typing itself takes two milliseconds to import, a tenth of a status answer
@@ -52,6 +52,10 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         """Descriptions and examples as wide as the rest; argparse would leave them as they are."""
         lines = text.split("\n")
         return "\n".join(_continued(line, width) if line.startswith(_EXAMPLE) else hang(line, width) for line in lines)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        """Lines of a help text; argparse would break options at their hyphens."""
+        return wrap(" ".join(text.split()), width)
 
 
 class Parser(argparse.ArgumentParser):

@@ -24,7 +24,7 @@ ALIASES = {"task": "tasks", "schedule": "scheduler"}
 HELP_TOPICS = ("exit-codes", "formatting", "environment")
 MOST_CHARS = 100_000
 MOST_RETRIES = 100
-PERIOD = "90s, 15m, 24h, 7d"
+PERIOD = "such as 90s, 15m, 24h or 7d"
 WAIT = "such as 90s, 15m or 3600 (seconds)"
 DESCRIPTION = """Submit topics to contenthubd, watch the work, review what comes out."""
 EPILOG = """An ID is any unique beginning or end of an id, at least four characters; lists show the last eight.
@@ -109,10 +109,14 @@ def _batch_generate(verbs: Group, name: str) -> None:
     parser = verbs.command(name, "submit:batch", "Submit the topics of a file as one batch, all or none.",
                            ("content batch-generate --account studio --file topics.txt --wait",
                             "content batch-generate --account studio --file topics.csv --dry-run"))  # fmt: skip
-    parser.add_argument("--file", required=True, metavar="PATH", help=".txt, .csv or .jsonl; - is standard input")
-    parser.add_argument("--format", choices=BATCH_FORMATS, help="of the file (default: by its ending, txt for -)")
+    parser.add_argument("--file", required=True, metavar="PATH", help=".txt, .csv, .tsv or .jsonl; - is standard input")
     parser.add_argument(
-        "--encoding", metavar="NAME", help="of the file, such as gb18030 (default: UTF-8, or by its mark)"
+        "--format", choices=BATCH_FORMATS, help="format of the file (default: by its extension, txt for -)"
+    )
+    parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="encoding of the file, such as gb18030 (default: UTF-8, or by its byte order mark)",
     )
     parser.add_argument("--skip-bad", action="store_true", help="leave bad lines out instead of submitting nothing")
     parser.add_argument("--dry-run", action="store_true", help="check everything and show it, submit nothing")
@@ -178,7 +182,9 @@ def _filters(parser: Parser, states: tuple[str, ...]) -> None:
                         help=f"one or more, comma-separated: {', '.join(states)}")  # fmt: skip
     parser.add_argument("--account", help="only this account's")
     parser.add_argument("--batch", metavar="ID", help="only this batch's; `last` is the newest")
-    parser.add_argument("--since", type=period, metavar="TIME", help=f"only what was created in the last {PERIOD}")
+    parser.add_argument(
+        "--since", type=period, metavar="TIME", help=f"only what was created in the last TIME, {PERIOD}"
+    )
     parser.add_argument("--limit", type=Whole(1), default=50, metavar="N", help="maximum number to show (default: 50)")
 
 
@@ -198,7 +204,7 @@ def _stats(verbs: Group, name: str) -> None:
     stats = verbs.command(name, "tasks:stats", "Show counts, success rate and load.",
                           ("task stats", "task stats --since 7d --json"))  # fmt: skip
     stats.add_argument(
-        "--since", type=period, default=86_400.0, metavar="TIME", help=f"the period, such as {PERIOD} (default: 24h)"
+        "--since", type=period, default=86_400.0, metavar="TIME", help=f"the period, {PERIOD} (default: 24h)"
     )
 
 
@@ -212,7 +218,7 @@ def _status(verbs: Group, name: str) -> None:
     if full:
         parser.set_defaults(detail=True)
     else:
-        parser.add_argument("--detail", action="store_true", help="its attempts and its timeline too")
+        parser.add_argument("--detail", action="store_true", help="show its attempts and its timeline too")
     parser.add_argument("--exit-status", action="store_true", help="exit 1 if it failed, timed out or was cancelled")
 
 
@@ -223,9 +229,9 @@ def _list(verbs: Group, name: str) -> None:
                             f"{prefix} --batch last -o jsonl"))  # fmt: skip
     _filters(parser, STATES)
     parser.add_argument("--finished-since", type=period, metavar="TIME",
-                        help=f"only tasks that finished in the last {PERIOD}")  # fmt: skip
+                        help=f"only tasks that finished in the last TIME, {PERIOD}")  # fmt: skip
     parser.add_argument(
-        "--finished-until", type=period, metavar="TIME", help="only tasks that finished longer ago, such as 24h"
+        "--finished-until", type=period, metavar="TIME", help=f"only tasks that finished longer ago than TIME, {PERIOD}"
     )
     parser.add_argument("--sort", choices=ORDERS,
                         help="newest first, latest end first, or next to start first (default: created; finished "
@@ -255,8 +261,8 @@ def _account_create(verbs: Group, name: str) -> None:
         "--sync", dest="mode", action="store_const", const="sync", help="generate in a child process of the daemon"
     )
     switch(create, "auto-approve", "publish without a person's approval (default: as configured)")
-    create.add_argument("--tone", help="of its articles")
-    create.add_argument("--audience", help="who reads them")
+    create.add_argument("--tone", help="the tone of its articles")
+    create.add_argument("--audience", help="who reads its articles")
     create.add_argument("--requirements", metavar="TEXT", help="instructions for every article")
     create.add_argument("--if-missing", action="store_true", help="no error if it exists already with these values")
 
@@ -280,14 +286,16 @@ def _schedule(verbs: Group, name: str) -> None:
 def _config_check(verbs: Group, name: str) -> None:
     check = verbs.command(name, "daemon:config_check", "Check the configuration; the daemon need not be running.",
                           ("config check --config /etc/contenthubd/config.toml", "config check --connect"))  # fmt: skip
-    check.add_argument("--config", metavar="PATH", help="the file to check (default: the one the daemon would read)")
+    check.add_argument(
+        "--config", metavar="PATH", help="the configuration file (default: the one the daemon would read)"
+    )
     check.add_argument("--connect", action="store_true", help="also connect to the database; nothing is changed there")
 
 
 def _config_show(verbs: Group, name: str) -> None:
     show = verbs.command(name, "daemon:config_show", "Show the configuration in force.",
                          ("config show", "config show --origin"))  # fmt: skip
-    show.add_argument("--origin", action="store_true", help="where each value comes from")
+    show.add_argument("--origin", action="store_true", help="show where each value comes from")
 
 
 def _queue_status(verbs: Group, name: str) -> None:
@@ -313,7 +321,9 @@ def _database(verbs: Group, name: str) -> None:
         parser.add_argument("--force", action="store_true", help="overwrite the file")
     if name == "restore":
         parser.add_argument("--replace", action="store_true", help="replace the rows and images that are there")
-    parser.add_argument("--config", metavar="PATH", help="the file to read (default: the one the daemon would read)")
+    parser.add_argument(
+        "--config", metavar="PATH", help="the configuration file (default: the one the daemon would read)"
+    )
     parser.add_argument("--state-dir", metavar="DIR", help="the daemon's state directory (default: as configured)")
 
 
@@ -321,7 +331,7 @@ def _health(top: Group, name: str) -> None:
     parser = top.command(name, "daemon:health", "Show the health of the daemon and its dependencies.",
                          ("health --exit-status", "health --wait 30s"))  # fmt: skip
     parser.add_argument("--wait", type=seconds, nargs="?", const=60.0, metavar="TIME",
-                        help=f"until the daemon is ready, at most that long, {WAIT} (default: 60s)")  # fmt: skip
+                        help=f"wait until the daemon is ready, at most for TIME, {WAIT} (default: 60s)")  # fmt: skip
     parser.add_argument("--exit-status", action="store_true", help="exit 8 unless the status is ok")
 
 
@@ -337,21 +347,21 @@ def _help(top: Group, name: str) -> None:
 
 
 _COMMANDS: dict[str, Add | tuple[str, dict[str, Add]]] = {
-    "content": ("submit topics; list, show and review articles", {
+    "content": ("Submit topics; list, show and review articles.", {
         "generate": _generate, "batch-generate": _batch_generate, "list": _contents, "show": _content,
         "approve": _decide, "reject": _decide,
     }),
-    "task": ("list, watch, cancel and retry tasks", {
+    "task": ("List, watch, cancel and retry tasks.", {
         "status": _status, "show": _status, "list": _list, "wait": _wait, "cancel": _cancel, "retry": _retry,
         "stats": _stats,
     }),
-    "schedule": ("submit topics on a schedule", dict.fromkeys((
+    "schedule": ("Submit topics on a schedule.", dict.fromkeys((
         "create", "list", "show", "preview", "pause", "resume", "run", "history", "delete",
     ), _schedule)),
-    "account": ("create and show accounts", {"create": _account_create, "list": _accounts, "show": _account}),
-    "queue": ("show the task queue", {"status": _queue_status}),
-    "config": ("check and show the configuration", {"check": _config_check, "show": _config_show}),
-    "db": ("back up, restore, validate and upgrade the database", dict.fromkeys(
+    "account": ("Create and show accounts.", {"create": _account_create, "list": _accounts, "show": _account}),
+    "queue": ("Show the task queue.", {"status": _queue_status}),
+    "config": ("Check and show the configuration.", {"check": _config_check, "show": _config_show}),
+    "db": ("Back up, restore, validate and upgrade the database.", dict.fromkeys(
         ("backup", "restore", "validate", "upgrade"), _database)),
     "health": _health, "version": _version, "help": _help,
     "submit": _generate, "ls": _list, "show": _status, "wait": _wait,
