@@ -46,21 +46,16 @@ def tries(task: dict[str, Any]) -> str:
     charged, most = task["retry_count"], task["max_retries"] + 1
     state, attempt = task["state"], task["attempt"]
     current = f"try {min(charged + 1, most)} of {most}"
-    if state in IN_FLIGHT:
-        text = current
-    elif state == "completed":
-        text = f"succeeded on {current}"
-    elif state in ("pending", "retrying"):
-        text = f"{current} is next" if attempt else f"not tried yet, at most {times(most)}"
-    elif attempt > charged:
-        return f"tried {times(attempt)} ({charged or 'not'} counted)"
-    elif charged:
-        return f"tried {times(charged)} ({counted(charged - 1, 'retry', 'retries')})"
-    else:
-        return "not tried"
     if state in ("pending", "retrying"):
-        return f"{text}, tried {times(attempt)} so far" if attempt > charged else text
-    return f"{text} (attempt {attempt})" if attempt > charged + 1 else text
+        if not attempt:
+            return f"not tried yet, at most {times(most)}"
+        return f"{current} is next, tried {times(attempt)} so far" if attempt > charged else f"{current} is next"
+    if state in IN_FLIGHT or state == "completed":
+        text = f"succeeded on {current}" if state == "completed" else current
+        return f"{text} (attempt {attempt})" if attempt > charged + 1 else text
+    if attempt > charged:
+        return f"tried {times(attempt)} ({charged or 'not'} counted)"
+    return f"tried {times(charged)} ({counted(charged - 1, 'retry', 'retries')})" if charged else "not tried"
 
 
 def tries_short(task: dict[str, Any]) -> str:

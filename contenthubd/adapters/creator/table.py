@@ -143,7 +143,9 @@ class CreatorTable:
     async def probe(self) -> Sick | list[CreatorRow]:
         """The cheapest command that needs keys, directory and database: the newest few rows."""
         page = await self._page(_PROBED, 0)
-        return page if isinstance(page, Sick) else page.rows if page else []
+        if isinstance(page, Sick):
+            return page
+        return page.rows if page else []
 
     async def refuses(self, because: str) -> Sick | None:
         """Whether ``create`` refuses our options, read from its help; ``because``: how it refused them, if it did."""

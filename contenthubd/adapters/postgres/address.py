@@ -23,7 +23,6 @@ SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verif
 TARGETS: Final = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
 TLS_VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _SOCKET_BYTES: Final = 107
-_SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _OPTION: Final = re.compile(r"(?:-c\s*|--)([A-Za-z_][A-Za-z0-9_.-]*)=((?:\\.|[^\s\\])*)(?:\s+|$)")
 _UTF8: Final = ("utf8", "utf-8", "unicode", "auto")
 
