@@ -5,6 +5,7 @@ no task could have succeeded, so dispatch pauses instead), and between both and 
 the creator may or may not have the task, so it is looked up by its mark before anything is created again).
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -80,6 +81,8 @@ COUNTED: Final = frozenset({ErrorKind.WORKER_GONE, ErrorKind.INSTANCE_LOST, Erro
 nothing is both uncharged and repeated without end."""
 
 
+_NUMBER: Final = re.compile(r"\d+")
+
 NO_ADDRESS: Final = "about:unreadable"
 """In the place of an address that the creator did not give in a readable form: the image is lost."""
 
@@ -152,6 +155,11 @@ class Sick:
     def hint(self) -> str:
         """What a person can do about it."""
         return HINTS.get(self.kind, "")
+
+    @property
+    def gist(self) -> str:
+        """The same for the same trouble: programs put times and process numbers into what they say."""
+        return f"{self.kind}: {_NUMBER.sub('', self.cause)}"
 
 
 @dataclass(frozen=True, slots=True)

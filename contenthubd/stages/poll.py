@@ -225,7 +225,7 @@ class Poll:
         return self._looks.is_postponed(_key(flight)) or self._contain.noted(_key(flight))
 
     def _unanswered(self, sick: Sick) -> None:
-        if sick != self._sick:
+        if self._sick is None or sick.gist != self._sick.gist:
             log.warning("poll_failed", kind=sick.kind, cause=sick.cause)
         self._sick = sick
         self._looks.unanswered()

@@ -49,6 +49,8 @@ from contenthubd.stages.slots import Slots
 
 LIMIT: Final = 100
 AGAIN: Final = timedelta(seconds=1)
+MOST_TOLD: Final = 1000
+"""Troubles remembered; they are forgotten together, which only tells each of them once more."""
 log = structlog.get_logger(__name__)
 
 
@@ -144,9 +146,12 @@ class Rescue:
 
     def _tell_once(self, trouble: Sick | Unknown, **told: object) -> None:
         """Not at every sweep: a creator may be sick for hours."""
-        if trouble not in self._told:
+        gist = trouble.gist if isinstance(trouble, Sick) else told.get("task_id")
+        if gist not in self._told:
             log.warning("rescue_postponed", **told)
-        self._told.add(trouble)
+        if len(self._told) >= MOST_TOLD:
+            self._told.clear()
+        self._told.add(gist)
 
     async def _free(self, flight: Flight, row: CreatorRow | None, lease: Lease) -> bool:
         """False if it has to be tried again."""

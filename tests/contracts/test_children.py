@@ -9,14 +9,14 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from contenthubd.adapters.creator.command import Commands, Cut, Finished
-from contenthubd.adapters.creator.process import LIMIT, Family, child_of, lives
+from contenthubd.adapters.creator.process import LIMIT, Family, child_of, kill_group, lives
 from contenthubd.domain.attempt import Child
 from tests.contracts.creator_kit import ROOT, python_env, script, settings_for, until
 
@@ -110,6 +110,46 @@ async def test_what_finished_commands_left_is_swept_and_what_runs_is_not(tmp_pat
     task.cancel()
     await asyncio.wait([task])
     await all_gone(grandchildren(tmp_path / "other"))
+
+
+async def test_what_the_last_command_left_is_swept_although_none_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = commands(tmp_path, runaway(tmp_path, ["own session", "lost environment"], "exit 0"))
+    left.sweep()
+    await left.run([], env=ENV, timeout=LONG)
+    left.sweep_if_due()
+    assert all(lives(child) for child in grandchildren(tmp_path)), "it is too early"
+    monkeypatch.setattr("contenthubd.adapters.creator.command._SWEEP_SECONDS", 0.0)
+    left.sweep_if_due()
+    await all_gone(grandchildren(tmp_path))
+
+
+def as_nobody(kill: Callable[[], object]) -> int:
+    """What a process of another user comes to that tries this: 0, or 1 if it raises."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setuid(65534)
+            kill()
+        except BaseException:  # noqa: BLE001 - the fork of a test must not go on as one
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+async def test_a_command_of_another_user_ends_like_any_other(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a process of another user")
+    family = Family(str(tmp_path))
+    ended, running = family.spawn(1, ["true"], ENV), family.spawn(2, ["sleep", "600"], ENV)
+    await ended.ended()
+    assert as_nobody(lambda: kill_group(ended.pid)) == 0
+    assert as_nobody(lambda: kill_group(running.pid)) == 0
+    assert (ended.reap(), running.over) == (0, False)
+    family.kill(2)
+    await running.ended()
+    assert running.reap() == -9
 
 
 @pytest.mark.parametrize("limited", [False, True], ids=["marked by the limit", "marked by the environment"])

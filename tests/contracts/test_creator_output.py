@@ -152,7 +152,7 @@ class TestList:
         assert (found.creator_task_id, found.state) == (TASK, RowState.FAILED)
         assert (found.error, found.worker_id) == ("boom", "w")
         assert found.started_at == datetime(2026, 3, 1, 10, 0, 0, 500_000, UTC)
-        assert page.oldest == datetime(2026, 3, 1, 9, tzinfo=UTC)
+        assert page.newest == datetime(2026, 3, 1, 9, tzinfo=UTC)
 
     @pytest.mark.parametrize("around", [("", ""), (RED_LOG + "[X] y {}\n", "Database connection pool closed\n")])
     def test_lines_before_and_behind_are_passed_over(self, around: tuple[str, str]) -> None:
@@ -220,7 +220,13 @@ class TestList:
 
     def test_a_time_without_a_zone_is_in_utc(self) -> None:
         page = listed(printed_list(row(createdAt="2026-03-01 09:00:00")).encode(), 1)
-        assert page.oldest == datetime(2026, 3, 1, 9, tzinfo=UTC)
+        assert page.newest == datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+    @pytest.mark.parametrize("odd", ["1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "soon", None])
+    def test_one_odd_time_makes_no_page_old(self, odd: object) -> None:
+        made = "2026-03-01T09:00:00Z"
+        for fields in ([row(createdAt=made), row(FORGED, createdAt=odd)], [row(createdAt=odd), row(createdAt=made)]):
+            assert listed(printed_list(*fields).encode(), 2).newest == datetime(2026, 3, 1, 9, tzinfo=UTC)
 
     @pytest.mark.parametrize("status", ["processing", "", None, 3, [], "unknown"])
     def test_a_state_that_cannot_be_told_is_told_as_such(self, status: object) -> None:
@@ -312,6 +318,10 @@ class TestResult:
     def test_any_article_comes_back_exactly(self, lines: list[str]) -> None:
         article = "\n".join(lines)
         assert result_of(result_text(article, "http://h/1").encode(), TASK).article == article
+
+    def test_images_beyond_number_lose_no_article(self) -> None:
+        found = result_of(result_text("x", *[json.dumps(["http://h/1.png"] * 900)] * 50).encode(), TASK)
+        assert (found.article, len(found.pictures)) == ("x", 1000)
 
     @pytest.mark.parametrize(
         "bad",

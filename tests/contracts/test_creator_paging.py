@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from contenthubd.adapters.creator.creator import CommandCreator
+from contenthubd.domain.attempt import mark_of
 from contenthubd.domain.outcome import CreatorRow, ErrorKind, RowState, Sick
 from tests.contracts.creator_kit import FixedClock, script, settings_for
 
@@ -117,3 +118,15 @@ async def test_a_table_whose_end_is_never_seen_does_not_say_that_a_row_is_absent
     assert not isinstance(named, Sick), "who is asked for by name is answered by name"
     assert named.keys() == {"r0"}
     assert calls(tmp_path) < 30
+
+
+async def test_a_row_with_a_wrong_time_at_the_end_of_a_page_hides_no_page_behind_it(tmp_path: Path) -> None:
+    mark = mark_of(FixedClock().new_id(), 1)
+    rows = [row("new"), row("odd", createdAt="1970-01-01T00:00:00Z"), row("last", requirements=f"x\n{mark}")]
+    for one in (rows[0], rows[2]):
+        one["createdAt"] = "2999-01-01T00:00:00Z"
+    creator = table(tmp_path, rows, page=2)
+    await creator.start()
+    found = await creator.find([mark])
+    assert not isinstance(found, Sick)
+    assert found[mark].creator_task_id == "last"

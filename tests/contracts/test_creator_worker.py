@@ -151,6 +151,13 @@ class TestLife:
         async with minded(settings):
             assert directory.worker_log.stat().st_size < 1024 * 1024
 
+    async def test_its_log_stays_small_while_it_runs(self, tmp_path: Path) -> None:
+        settings = settings_with(tmp_path, f"head -c {6 * 1024 * 1024} /dev/zero\ntouch {tmp_path}/written\n{WAITS}")
+        log = Directory(settings.workdir).worker_log
+        async with minded(settings):
+            await until((tmp_path / "written").exists, "it wrote more than is kept")
+            await until(lambda: log.stat().st_size < 1024 * 1024, "it is cut")
+
     async def test_old_locks_are_removed_at_start(self, tmp_path: Path) -> None:
         settings = settings_with(tmp_path, WAITS)
         directory = Directory(settings.workdir)

@@ -228,7 +228,8 @@ async def test_a_sick_creator_is_told_once_however_long_it_is_sick(house: House)
     await house.claimed()
     heir = House(house.database, house.clock, house.creator, run="second")
     await heir.beat()
-    house.creator.sick_finds.extend([Sick(ErrorKind.DATABASE_MISSING, "locked")] * 600)
+    said = (f"16:{number:04}: locked, process {number}" for number in range(600))
+    house.creator.sick_finds.extend(Sick(ErrorKind.DATABASE_MISSING, one) for one in said)
     with capture_logs() as logs:
         for _ in range(600):
             assert await heir.rescue.tick() == AGAIN

@@ -102,6 +102,7 @@ class Commands:
         self._numbers = itertools.count(1)
         self._running: set[int] = set()
         self._swept_at = 0.0
+        self._unswept = False
 
     async def run(
         self,
@@ -171,11 +172,16 @@ class Commands:
 
     def sweep(self) -> int:
         """SIGKILL to what commands that are over, a killed daemon's included, have left behind; how many processes."""
-        self._swept_at = anyio.current_time()
+        self._swept_at, self._unswept = anyio.current_time(), False
         left = self._killed(lambda: self._family.kill_others(list(self._running)))
         if left:
             log.warning("creator_leftovers_killed", count=left)
         return left
+
+    def sweep_if_due(self) -> None:
+        """Sweep now and then after commands ended, however long the last of them is over."""
+        if self._unswept and anyio.current_time() - self._swept_at > _SWEEP_SECONDS:
+            self.sweep()
 
     async def _watch(self, process: Spawned, output: _Output, deadline: float) -> Cut | None:
         """Wait for the end; looks at the amount of output in between.
@@ -214,8 +220,8 @@ class Commands:
             return process.reap()
         finally:
             self._running.discard(number)
-            if anyio.current_time() - self._swept_at > _SWEEP_SECONDS:
-                self.sweep()
+            self._unswept = True
+            self.sweep_if_due()
 
     def _killed(self, kill: Callable[[], int]) -> int:
         """How many were killed; what cannot be looked for now (no file descriptor is left) is swept soon."""

@@ -93,6 +93,7 @@ class CommandCreator:
     def in_flight(self, count: int) -> None:
         """How many async tasks the creator works on for us: while there are some, one slot is kept for asking."""
         self._commands.slots.keep_one(count > 0)
+        self._commands.sweep_if_due()
         self._worker.busy(count > 0)
         if count == 0:
             self._forms.idle()

@@ -64,7 +64,7 @@ class CreatorHealth:
         """A command said the creator is sick, or (None) it worked."""
         if sick and sick.kind in _OTHERS:
             return
-        if sick and sick != self._sick:
+        if sick and (self._sick is None or sick.gist != self._sick.gist):
             log.warning("creator_unusable", kind=sick.kind, cause=sick.cause, hint=sick.hint)
         if sick is None and self._changed:
             return  # a list that can be read says nothing of the command that was refused

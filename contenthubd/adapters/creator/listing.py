@@ -66,8 +66,8 @@ class Page:
     """One page of ``list --json``, newest rows first."""
 
     rows: list[CreatorRow]
-    oldest: datetime | None
-    """When the last row of the page was created."""
+    newest: datetime | None
+    """When the newest of its rows was created, as far as they tell: one wrong time makes no page old."""
     bad: tuple[BadRow, ...] = ()
     size: int = 0
     """How many rows it had, the unreadable ones included."""
@@ -156,7 +156,7 @@ def _page(elements: list[bytes]) -> Page | None:
     """None if nothing in the array is JSON."""
     rows: list[CreatorRow] = []
     bad: list[BadRow] = []
-    oldest: datetime | None = None
+    newest: datetime | None = None
     not_json = nameless = 0
     for element in elements:
         decoded = _decoded(element)
@@ -165,14 +165,15 @@ def _page(elements: list[bytes]) -> Page | None:
             bad.append(_bad(element, decoded.why))
             continue
         made = foreign.moment(decoded.created_at, assume=UTC)
-        oldest = made if isinstance(made, datetime) else None
+        if isinstance(made, datetime):
+            newest = max(made, newest or made)
         row = _creator_row(decoded, element, bad)
         if row:
             rows.append(row)
             nameless += decoded.requirements is msgspec.UNSET
     if elements and not_json == len(elements):
         return None
-    return Page(rows, oldest, tuple(bad), len(elements), _change(elements, rows, bad, nameless))
+    return Page(rows, newest, tuple(bad), len(elements), _change(elements, rows, bad, nameless))
 
 
 def _change(elements: list[bytes], rows: list[CreatorRow], bad: list[BadRow], nameless: int) -> str:

@@ -15,6 +15,7 @@ import resource
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -64,11 +65,12 @@ def lives(child: Child) -> bool:
 
 
 def kill_group(leader: int) -> None:
-    """SIGKILL to a process group; nothing happens if it is empty."""
-    try:
+    """SIGKILL to a process group; nothing happens if it is empty, or another user's (a command that runs under sudo).
+
+    Even a group of which only a dead leader is left refuses the signal of another user.
+    """
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def end_child(child: Child) -> bool:
@@ -201,7 +203,5 @@ def _runs(pid: int) -> bool:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

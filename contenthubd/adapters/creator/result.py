@@ -8,6 +8,7 @@ number, but has no address: it is lost like one whose address has died, and neve
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from contenthubd.adapters.creator.frame import RULE, id_of, line_start, places, state_of, text_of, window
@@ -90,7 +91,7 @@ def _contents(printed: bytes, start: int) -> Result | Unreadable:
     end = _counted_end(printed, begin)
     if isinstance(end, Unreadable):
         return end
-    found = list(_pictures(printed, end))
+    found = list(islice(_pictures(printed, end), _MOST_PICTURES))
     pictures = tuple(Picture(NO_ADDRESS) if isinstance(one, Unreadable) else one for one in found)
     unread = tuple(one.why for one in found if isinstance(one, Unreadable))
     return Result(text_of(printed[begin:end]), pictures, unread=unread)
@@ -164,7 +165,7 @@ def _block_pictures(content: bytes) -> Iterator[Picture | Unreadable]:
     if isinstance(read, Unreadable):
         yield Unreadable(f"an image block cannot be read: {read.why}")
         return
-    for item in read[:_MOST_PICTURES] if isinstance(read, list) else [read]:
+    for item in read if isinstance(read, list) else [read]:
         fields = item if isinstance(item, dict) else {"url": item}
         yield _picture(fields.get("url"), fields.get("prompt"))
 

@@ -114,7 +114,7 @@ class CreatorTable:
                 if isinstance(page, Sick):
                     return page
                 _collect(page, marks, found)
-                if len(found) == len(set(marks)) or (oldest and page.oldest and page.oldest < oldest):
+                if len(found) == len(set(marks)) or (oldest and page.newest and page.newest < oldest):
                     break
         return found
 

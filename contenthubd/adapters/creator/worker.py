@@ -182,12 +182,16 @@ class Worker:
         return "its Redis was away" if self._redis.away_seconds() >= self._times.redis_away else None
 
     def _wrote_that_it_gave_up(self) -> bool:
-        """Reads what was written since the last look, and the end of what was read then."""
+        """Reads what was written since the last look, and the end of what was read then; begins a long log anew."""
         try:
-            with self._directory.worker_log.open("rb") as file:
-                file.seek(max(self._read_to - len(_GAVE_UP), 0, os.fstat(file.fileno()).st_size - _LOG_LIMIT))
+            with self._directory.worker_log.open("r+b") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(self._read_to - len(_GAVE_UP), 0, size - _LOG_LIMIT))
                 written = file.read(_LOG_LIMIT)
                 self._read_to = file.tell()
+                if size > _LOG_LIMIT:  # the worker appends, so it goes on at the beginning
+                    file.truncate(0)
+                    self._read_to = 0
         except OSError:
             return False
         return _GAVE_UP in written
@@ -263,7 +267,7 @@ class Worker:
         if process is None:
             return
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # it may run under sudo
                 os.kill(process.pid, signal.SIGTERM)
             with anyio.move_on_after(grace.total_seconds()):
                 await process.wait()
