@@ -209,3 +209,13 @@ def test_describe_is_plain_masked_and_in_order() -> None:
     assert shown["tasks.retry_delays_seconds"]["value"] == [30, 60, 120]
     assert shown["daemon.state_dir"]["value"] == "/home/ada/.local/state/contenthubd"
     assert all(set(entry) == {"key", "value"} for entry in describe(loaded, show_origin=False))
+
+
+def test_a_file_that_is_not_there_is_not_answered_with_the_list_of_keys(write: Write, tmp_path: Path) -> None:
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(InvalidConfig) as refused:
+            load(path, environ=HOME)
+        assert refused.value.fix == "Name a file that exists and is readable, with --config or CONTENTHUBD_CONFIG."
+    with pytest.raises(InvalidConfig) as refused:
+        load(write("[tasks\n"), environ=HOME)
+    assert "Every key" in refused.value.fix

@@ -99,6 +99,7 @@ RULES = (
 
 
 _DENIED: Final = "Run the command as the daemon's user (sudo -u USER …), or let this user read the file."
+_NOT_READ: Final = f"Name a file that exists and is readable, with --config or {CONFIG_VARIABLE}."
 
 
 def load(path: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, object] = NO_FLAGS) -> Loaded:
@@ -113,9 +114,14 @@ def load(path: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, o
     if not files.unread:
         judged.faults.extend(_contradictions(config, judged))
     if judged.faults:
-        keys = f"Every key with its range and default: {document('configuration.md')}"
-        raise InvalidConfig(judged.faults, fix=_DENIED if files.denied else keys)
+        raise InvalidConfig(judged.faults, fix=_fix(files))
     return Loaded(config=config, origins=MappingProxyType(judged.origins), files=tuple(files.files))
+
+
+def _fix(files: Gathered) -> str:
+    if files.denied:
+        return _DENIED
+    return _NOT_READ if files.unreadable else f"Every key with its range and default: {document('configuration.md')}"
 
 
 def default_path(environ: Mapping[str, str]) -> Path | None:

@@ -46,19 +46,21 @@ class Given:
 class Gathered:
     """What one source holds, in its own order: values, and faults in between; ``unread`` when a file gave nothing.
 
-    ``denied``: one of them may not be read by this user.
+    ``denied``: one of them may not be read by this user; ``unreadable``: one is not there, or is no file.
     """
 
     found: list[Given | str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     unread: bool = False
     denied: bool = False
+    unreadable: bool = False
 
     def refuse(self, fault: str, cause: OSError | None = None) -> None:
         """A file that cannot be used at all: what it would have set is not known."""
         self.found.append(fault)
         self.unread = True
         self.denied |= isinstance(cause, PermissionError)
+        self.unreadable |= cause is not None
 
 
 def from_files(path: Path) -> Gathered:

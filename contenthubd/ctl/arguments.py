@@ -111,7 +111,7 @@ class Parser(argparse.ArgumentParser):
         if wrong := re.match(_REFUSED, message):
             raise Failure(f"Invalid value {cut(wrong['word'], MOST_SHOWN)!r} for {wrong['name']}.",
                           why=f"It {wrong['why']}.", fix=help_fix, exit_code=USAGE)  # fmt: skip
-        if lacking := re.match(r"argument (?:-\w, ?)?(--[\w-]+).*: expected one argument", message):
+        if lacking := re.match(r"argument (?:-\w[,/] ?)?(--[\w-]+).*: expected one argument", message):
             option = lacking[1]
             raise Failure(f"{option} needs a value.", fix=f"Give one that begins with - as {option}=-VALUE. {help_fix}",
                           exit_code=USAGE)  # fmt: skip

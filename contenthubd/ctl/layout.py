@@ -30,10 +30,12 @@ _TOPICS = frozenset({"TOPIC", "TITLE"})
 """Texts that are known already: they make room for those that are news."""
 _EXACT = ("CRON", "NEXT", "AT", "DUE", "CREATED", "FINISHED", "STATE", "TASK")
 """Of a time, a state, an id or a cron expression no part may be missing: the column goes before it is cut."""
-_NEWS = frozenset({"WHY"})
+_NEWS = frozenset({"WHY", "RESULT"})
 _SPARED_FOR_NEWS = frozenset({"CREATED"})
-READABLE = 30
-"""Columns that a reason needs to tell something; the time of creation makes room for it."""
+READABLE = 36
+"""Columns that a reason needs to tell something, "Request failed with status code 400" for one; the time of creation
+makes room for it, then known texts do."""
+NARROWEST_TOPIC = 10
 ROOMY = 60
 """On a narrower terminal nothing is readable anyway, and columns go as they come."""
 _FIRST_TO_GO = ("BATCH", "MODE", "PRIORITY", "TRIES", "RUNS", "ORIGIN", "LOCATION", "CHARS", "TIME ZONE")
@@ -196,19 +198,34 @@ def table(
     if room is None:
         return shown, widths
     texts = [max(16, head) for head in heads]
-    whole = list(widths)
     _shrink(widths, [i for i in shown if columns[i] in _TOPICS], texts, room)
     _shrink(widths, [i for i in shown if columns[i] in _TEXTS], texts, room)
     inexact = [i for i in shown[1:] if columns[i].partition(" ")[0] not in _EXACT]
     _shrink(widths, inexact, [max(10, head) for head in heads], room)
-    if any(widths[i] < min(whole[i], READABLE) for i in shown if columns[i] in _NEWS) and room >= ROOMY:
+    needs = {i: min(_longest_sentence(rows, i), READABLE) for i in shown if columns[i] in _NEWS}
+    if any(widths[i] < need for i, need in needs.items()) and room >= ROOMY:
         spare = next((i for i in shown if columns[i].partition(" ")[0] in _SPARED_FOR_NEWS), None)
         if spare is not None:
             return _without(spare, columns, rows, room, headed=headed)
+        _lend(widths, needs, [i for i in shown if columns[i] in _TOPICS])
     while len(shown) > 1 and _total(widths, shown) > room:
         shown.remove(_next_to_go(columns, shown))
     widths[0] = min(widths[0], room)
     return shown, widths
+
+
+def _longest_sentence(rows: Sequence[Sequence[str]], i: int) -> int:
+    """Columns of the longest cell that is words: of a path the end tells enough."""
+    return max((width(row[i]) for row in rows if " " in row[i] or not _whole(row[i])), default=0)
+
+
+def _lend(widths: list[int], needs: dict[int, int], topics: Sequence[int]) -> None:
+    """Columns of known texts to reasons that would be cut."""
+    for i, need in needs.items():
+        for topic in topics:
+            lent = min(max(need - widths[i], 0), max(widths[topic] - NARROWEST_TOPIC, 0))
+            widths[topic] -= lent
+            widths[i] += lent
 
 
 def _without(

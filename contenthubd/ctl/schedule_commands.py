@@ -35,7 +35,8 @@ def _create(verbs: Group, request_options: AddOptions) -> None:
     _times(create, required=True)
     create.add_argument("--topic", required=True, help="what to write about; {date} becomes the day, 2026-01-31")
     create.add_argument("--catch-up", choices=CATCH_UP, default="once",
-                        help="runs missed while no daemon ran: none, the latest, or all (default: once)")  # fmt: skip
+                        help="of the runs missed while no daemon ran: skip all, run the latest once, or run all "
+                             "(default: once)")  # fmt: skip
     switch(create, "overlap", "run even while the previous task is not finished (default: no)")
     create.add_argument("--account", required=True, help="the account to write for")
     request_options(create)

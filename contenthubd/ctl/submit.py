@@ -22,7 +22,7 @@ _SHARED = (
 def generate(args: Namespace, client: Client, output: Output) -> int:
     """Submit one topic."""
     _patience_fits(args)
-    _placeholders(args.topic, output)
+    _placeholders([args.topic], output)
     order = _order(args, [{"topic": args.topic}])
     submitted = client.post("/v1/tasks", order)
     task = submitted["tasks"][0]
@@ -40,9 +40,9 @@ def generate(args: Namespace, client: Client, output: Output) -> int:
     return OK
 
 
-def _placeholders(topic: str, output: Output) -> None:
-    """Tell that only schedules put in something for a placeholder."""
-    if found := re.search(r"\{(?:date|day|today|now|time|year|month|week)\}", topic, re.IGNORECASE):
+def _placeholders(topics: list[str], output: Output) -> None:
+    """Tell, once for all of them, that only schedules put in something for a placeholder."""
+    if found := re.search(r"\{(?:date|day|today|now|time|year|month|week)\}", "\n".join(topics), re.IGNORECASE):
         output.say(f"{found[0]} is not replaced: only schedules have a placeholder, {{date}}.")
 
 
@@ -59,6 +59,7 @@ def batch(args: Namespace, client: Client, output: Output) -> int:
             fix="Write one topic a line.", exit_code=USAGE,
         )  # fmt: skip
     submitted = _skipping(args, read, client, output) if args.skip_bad else _all_or_none(args, read, client)
+    _placeholders([task["topic"] for task in submitted["tasks"]], output)
     if args.dry_run:
         _show_dry_run(submitted, read.lines, output)
         return OK

@@ -89,14 +89,18 @@ def wait(args: Namespace, client: Client, output: Output) -> int:
 
 def cancel(args: Namespace, client: Client, output: Output) -> int:
     """Cancel tasks; the first error decides the exit code."""
-    return steer(args, client, output, "/v1/tasks", OPEN, "cancelled",
-                 lambda one: _steered(one, "cancel", client, output))  # fmt: skip
+    hints: dict[str, None] = {}
+    code = steer(args, client, output, "/v1/tasks", OPEN, "cancelled",
+                 lambda one: _steered(one, "cancel", client, output, hints))  # fmt: skip
+    for hint in hints:
+        output.say(hint)
+    return code
 
 
 def retry(args: Namespace, client: Client, output: Output) -> int:
     """Revive tasks; the first error decides the exit code."""
     return steer(args, client, output, "/v1/tasks", RETRIED, "tried again",
-                 lambda one: _steered(one, "retry", client, output))  # fmt: skip
+                 lambda one: _steered(one, "retry", client, output, {}))  # fmt: skip
 
 
 def stats(args: Namespace, client: Client, output: Output) -> int:
@@ -106,13 +110,14 @@ def stats(args: Namespace, client: Client, output: Output) -> int:
     return OK
 
 
-def _steered(one: str, verb: str, client: Client, output: Output) -> None:
+def _steered(one: str, verb: str, client: Client, output: Output, hints: dict[str, None]) -> None:
+    """``hints`` collects what is to be said once, however many tasks it holds for."""
     task = client.post(f"/v1/tasks/{quote(one)}/{verb}")
     said = "cancelled" if verb == "cancel" else "will be retried"
     if output.form == "table":
         print(f"{short(task['id'])}  {said}: {printable(task['topic'])}")
         if verb == "cancel" and task["hint"]:
-            output.say(task["hint"])
+            hints[task["hint"]] = None
     else:
         output.one(task, tuple, task["id"])
 

@@ -25,6 +25,8 @@ from contenthubd.ctl.words import counted, publication, reason, stuck, tries, un
 POLL_SECONDS = 25.0
 MARGIN_SECONDS = 10.0
 LOOK_SECONDS = 0.25
+WHOLE_ID = 32
+"""Hexadecimal digits of a UUID."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,14 @@ class Target:
     @property
     def command(self) -> str:
         """How to watch it again."""
-        words = ["--batch", short(self.batch)] if self.batch else [short(one) for one in self.ids]
+        words = ["--batch", _part(self.batch)] if self.batch else [_part(one) for one in self.ids]
         return " ".join(("contenthubctl task wait", *words))
+
+
+def _part(given: str) -> str:
+    """The end of a whole id; a part of one as it was given, since the end of a beginning finds nothing."""
+    whole = len(given.strip().replace("-", "")) == WHOLE_ID
+    return short(given.strip()) if whole else given.strip()
 
 
 @dataclass(frozen=True)

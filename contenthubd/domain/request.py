@@ -180,6 +180,6 @@ def _number_faults(request: Request) -> list[str]:
         faults.append(f"The number of retries {request.max_retries} is not between 0 and {MOST_RETRIES}.")
     if request.timeout_seconds is not None and not 1 <= request.timeout_seconds <= 86_400:
         faults.append(
-            f"The time limit (timeout_seconds) of {request.timeout_seconds:g} s is not between 1 and 86,400 s."
+            f"The time limit (timeout_seconds) of {request.timeout_seconds:,.10g} s is not between 1 and 86,400 s."
         )
     return faults

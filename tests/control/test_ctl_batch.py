@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from contenthubd.ctl.arguments import parse
 from contenthubd.ctl.batchfile import read
 from contenthubd.ctl.failure import NOT_FOUND, OK, USAGE
@@ -50,6 +52,14 @@ async def test_bad_lines_can_be_skipped(door: Door) -> None:
     none = await door.ctl(*BATCH, "--file", "-", "--format", "jsonl", "--skip-bad", stdin="nonsense\n")
     assert none.code == USAGE
     assert "no line of - is acceptable" in none.err
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+async def test_a_placeholder_that_stays_is_told_once(door: Door, more: list[str]) -> None:
+    told = await door.ctl(*BATCH, "--file", "-", *more, stdin="Tea\nNews of {date}\nNews of {today}\n")
+    assert told.code == OK
+    assert told.err.count("{date} is not replaced: only schedules have a placeholder, {date}.") == 1
+    assert "replaced" not in (await door.ctl(*BATCH, "--file", "-", *more, stdin="Tea {a}\n")).err
 
 
 async def test_a_dry_run_submits_nothing(door: Door) -> None:

@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from contenthubd.control import wire
+from contenthubd.ctl import watch
+from contenthubd.ctl.failure import TIMED_OUT
 from contenthubd.ctl.layout import width
 from contenthubd.ctl.progress import Drawn
 from contenthubd.domain.task import TaskState
@@ -69,3 +72,37 @@ async def test_the_forecast_of_a_drawn_watch_is_true(door: Door) -> None:
 
 def _text(drawn: Any) -> str:
     return str(drawn._bar.tasks[0].description)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("01a20a58-b48e-706e-9e82-4d87b4c35718", "b4c35718"),
+        ("01A20A58B48E706E9E824D87B4C35718", "B4C35718"),
+        ("01a20a58-b48e", "01a20a58-b48e"),
+        ("01a20a58b48e706e", "01a20a58b48e706e"),
+        ("9e82-4d87b4c35718", "9e82-4d87b4c35718"),
+        ("01a2", "01a2"),
+    ],
+)
+def test_the_way_back_to_a_watch_names_what_was_watched(given: str, shown: str) -> None:
+    assert watch.Target(ids=(given,)).command == f"contenthubctl task wait {shown}"
+    assert watch.Target(batch=given).command == f"contenthubctl task wait --batch {shown}"
+
+
+async def test_the_way_back_can_be_pasted(door: Door) -> None:
+    task_id = await door.submitted()
+    for part in (task_id, task_id[:13], task_id[:18], task_id[-12:]):
+        told = await door.ctl("task", "wait", part, "--timeout", "0.01s")
+        assert told.code == TIMED_OUT
+        again = told.err.partition("contenthubctl ")[2].split()
+        assert (await door.ctl(*again, "--timeout", "0.01s")).code == TIMED_OUT
+
+
+async def test_a_hint_is_told_once_for_many_tasks(door: Door) -> None:
+    ids = [await door.submitted(f"topic {number}") for number in range(3)]
+    for one in ids:
+        door.app.task_views[one] = msgspec.structs.replace(door.app.task_views[one], hint="Generation continues.")
+    told = await door.ctl("task", "cancel", *ids)
+    assert (told.code, told.out.count("cancelled: ")) == (0, 3)
+    assert told.err.splitlines() == ["Generation continues."]

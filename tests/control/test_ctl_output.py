@@ -229,9 +229,28 @@ def test_the_reason_is_readable_at_80_columns() -> None:
     row = ["f7e7b02b", "failed", "studio", "2026-11-27 20:52", "A long topic on bread and tea", "Request failed: " * 4]
     shown, widths = table(columns, [row], 80, headed=True)
     assert [columns[i] for i in shown] == ["ID", "STATE", "ACCOUNT", "TOPIC", "WHY"]
-    assert widths[5] >= 30
+    assert widths[5] >= 36
+    row[5] = "Request failed with status code 400"
+    assert table(columns, [row], 80, headed=True)[1][5] == len(row[5]), "its end is what tells"
     row[5] = "no answer"
     assert len(table(columns, [row], 80, headed=True)[0]) == len(columns), "a short reason needs no more room"
+
+
+def test_why_an_article_is_not_out_is_readable_at_80_columns() -> None:
+    columns = ("ID", "STATE", "ACCOUNT", "CREATED (+00:00)", "TITLE", "RESULT")
+    row = [
+        "fc4592bc",
+        "pending_review",
+        "studio",
+        "2026-11-27 20:52",
+        "A long title on bread",
+        "waiting for review: no",
+    ]
+    shown, widths = table(columns, [row], 80, headed=True)
+    assert "CREATED (+00:00)" not in [columns[i] for i in shown]
+    assert widths[5] == len(row[5])
+    row[5] = "/var/lib/contenthubd/published/studio/2026-11-27-bread-481998cebbf8/index.md"
+    assert len(table(columns, [row], 80, headed=True)[0]) == len(columns), "of a path the end is enough"
 
 
 def test_of_a_schedule_the_next_run_is_shown_before_its_zone() -> None:
