@@ -13,6 +13,7 @@ import pytest
 from contenthubd.adapters.creator.creator import CommandCreator
 from contenthubd.domain.attempt import mark_of
 from contenthubd.domain.outcome import CreatorRow, ErrorKind, RowState, Sick
+from contenthubd.domain.task import Mode
 from tests.contracts.creator_kit import FixedClock, script, settings_for
 
 PROGRAM = r"""
@@ -130,3 +131,28 @@ async def test_a_row_with_a_wrong_time_at_the_end_of_a_page_hides_no_page_behind
     found = await creator.find([mark])
     assert not isinstance(found, Sick)
     assert found[mark].creator_task_id == "last"
+
+
+@pytest.mark.parametrize("page", [1, 2, 200])
+@pytest.mark.parametrize("odd", [{"taskId": "x" * 300}, {"taskId": 7}, {"version": float("nan")}])
+async def test_rows_of_ours_that_cannot_be_read_hide_nobody(tmp_path: Path, odd: dict[str, Any], page: int) -> None:
+    """Not even where they fill pages of their own, at the beginning, in the middle or at the end."""
+    bad = [row("odd", requirements=f"x\n{mark_of(FixedClock().new_id(), 1)}") | odd for _ in range(4)]
+    last = row("last", requirements=f"x\n{MARK}", status="running")
+    rows = [*bad[:2], row("first", status="running"), bad[2], last, bad[3]]
+    creator = table(tmp_path, rows, page=page)
+    await creator.start()
+    assert await creator.ready(Mode.SYNC) is None
+    assert await finds_the_last(creator)
+    assert await creator.find(["[nobody's]"]) == {}
+    named = await creator.rows(["first"])
+    assert not isinstance(named, Sick)
+    assert named.keys() == {"first"}
+
+
+@pytest.mark.parametrize("page", [1, 2, 200])
+async def test_where_no_row_of_ours_can_be_read_it_is_the_creator(tmp_path: Path, page: int) -> None:
+    rows = [row("odd", requirements=f"x\n{mark_of(FixedClock().new_id(), 1)}") | {"taskId": 7} for _ in range(60)]
+    creator = table(tmp_path, rows, page=page)
+    await creator.start()
+    assert isinstance(await creator.find([MARK]), Sick)

@@ -76,6 +76,13 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherForm(Unreadable):
+    """The same is wrong with every row of this page; a page that can be read, beside it, says it is only these rows."""
+
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
 class _Array:
     """The elements of one array as they were printed; None if it has no end."""
 
@@ -95,7 +102,7 @@ def page(stdout: bytes, asked: int) -> Page | Unreadable:
         elif (found := _page(elements)) and (best is None or found.rows or not best.rows):
             best = found
     if best and (best.rows or not broken):
-        return Unreadable(best.changed) if best.changed else best
+        return OtherForm(best.changed, best) if best.changed else best
     return broken or Unreadable("there is no JSON array")
 
 
@@ -161,7 +168,7 @@ def _page(elements: list[bytes]) -> Page | None:
     for element in elements:
         decoded = _decoded(element)
         if isinstance(decoded, Unreadable):
-            not_json += decoded.why == _NOT_JSON.why
+            not_json += decoded.why == _NOT_JSON.why and not _is_framed(element)
             bad.append(_bad(element, decoded.why))
             continue
         made = foreign.moment(decoded.created_at, assume=UTC)
@@ -174,6 +181,12 @@ def _page(elements: list[bytes]) -> Page | None:
     if elements and not_json == len(elements):
         return None
     return Page(rows, newest, tuple(bad), len(elements), _change(elements, rows, bad, nameless))
+
+
+def _is_framed(element: bytes) -> bool:
+    """Whether it has the brackets of a row, whatever is between them."""
+    bare = element.strip()
+    return bare.startswith(b"{") and bare.endswith(b"}")
 
 
 def _change(elements: list[bytes], rows: list[CreatorRow], bad: list[BadRow], nameless: int) -> str:

@@ -8,6 +8,7 @@ one row: a row that is too much alone is skipped and told, like any other that c
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -36,12 +37,22 @@ _MOST_REPEATS: Final = 2
 _PAGE_GROWS: Final = 4
 _WIDE_PAGE: Final = 64
 _MOST_LONG_ROWS: Final = 50
+_MOST_DOUBTED: Final = 50
+"""So many rows of which none can be read are the creator's fault."""
 _NO_END: Final = "it appears to ignore --offset, or its rows are too long to be read"
 _PROBED: Final = 5
 _TOLD_AT_MOST: Final = 1000
 _VERSION_READ: Final = 4096
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubted:
+    """A page of which no row can be read: another program's, or these rows' own fault."""
+
+    page: listing.Page
+    sick: Sick
 
 
 class CreatorTable:
@@ -142,7 +153,8 @@ class CreatorTable:
 
     async def probe(self) -> Sick | list[CreatorRow]:
         """The cheapest command that needs keys, directory and database: the newest few rows."""
-        page = await self._page(_PROBED, 0)
+        async with aclosing(self._pages(_PROBED)) as pages:
+            page = await anext(pages)
         if isinstance(page, Sick):
             return page
         return page.rows if page else []
@@ -171,22 +183,47 @@ class CreatorTable:
         lines = [line.strip() for line in text_of(ended.stdout[-_VERSION_READ:]).splitlines() if line.strip()]
         return lines[-1] if lines else None
 
-    async def _pages(self) -> AsyncGenerator[listing.Page | Sick | None, None]:
-        """Page by page to the last row; None at the end if there seems to be none.
+    async def _pages(self, size: int = 0) -> AsyncGenerator[listing.Page | Sick | None, None]:
+        """Page by page (``size``: of the first one) to the last row; None at the end if there seems to be none.
+
+        A page of which no row can be read, which may be a page of one row, is held back until one can be read: then
+        it is these rows' own fault. At the end, or with too many of them, it is the creator's.
+        """
+        held: list[_Doubted] = []
+        async with aclosing(self._every_page(size or self._settings.page_size)) as pages:
+            async for page in pages:
+                if isinstance(page, _Doubted):
+                    held.append(page)
+                    if sum(one.page.size for one in held) >= _MOST_DOUBTED:
+                        break
+                elif isinstance(page, listing.Page) and not page.rows:
+                    yield page
+                else:
+                    for one in held:
+                        yield one.page
+                    held.clear()
+                    yield page
+        if held:
+            yield held[0].sick
+
+    async def _every_page(self, size: int) -> AsyncGenerator[listing.Page | _Doubted | Sick | None, None]:
+        """Page by page to the last row; those of which no row can be read are in doubt until one was read.
 
         A page may bring nothing new because as many rows appeared in front meanwhile: larger pages outrun these. Only
         if those bring nothing new either does --offset have no effect.
         """
-        size, offset, repeats, long = self._settings.page_size, 0, 0, 0
+        offset, repeats, long, readable = 0, 0, 0, False
         seen: set[str] = set()
         for _ in range(_MOST_PAGES):
-            page = await self._page(size, offset)
-            if page is None:
+            answer = await self._page(size, offset)
+            if answer is None:
                 size = max(1, size // _PAGE_GROWS)
                 continue
-            yield page
+            page = answer.page if isinstance(answer, _Doubted) else answer
+            yield page if readable else answer
             if isinstance(page, Sick) or page.size < size:
                 return
+            readable = readable or (isinstance(answer, listing.Page) and bool(page.rows))
             offset += page.size
             new = {*(row.creator_task_id for row in page.rows), *(bad.key for bad in page.bad)} - seen
             seen |= new
@@ -199,7 +236,7 @@ class CreatorTable:
         self._tell("list", f"`list` did not end after {offset} rows: {_NO_END}")
         yield None
 
-    async def _page(self, limit: int, offset: int) -> listing.Page | Sick | None:
+    async def _page(self, limit: int, offset: int) -> listing.Page | _Doubted | Sick | None:
         """None if it was too much to print and can be asked for in smaller pieces."""
         ended = await self._commands.run(
             ["list", "--json", f"--limit={limit}", f"--offset={offset}"], env=environment(self._settings, redis=False)
@@ -219,7 +256,8 @@ class CreatorTable:
             if isinstance(page, listing.Page):
                 self._tell_bad(page.bad)
                 return page
-            return Sick(ErrorKind.OUTPUT_UNREADABLE, f"The output of list is unreadable: {page.why}. {story(ended)}")
+            sick = Sick(ErrorKind.OUTPUT_UNREADABLE, f"The output of list is unreadable: {page.why}. {story(ended)}")
+            return _Doubted(page.page, sick) if isinstance(page, listing.OtherForm) else sick
         return Sick(ErrorKind.OUTPUT_UNREADABLE, f"list: {story(ended)}")
 
     def _tell_bad(self, rows: Iterable[listing.BadRow]) -> None:
