@@ -8,7 +8,7 @@ import pytest
 
 from contenthubd.adapters.creator.creator import CommandCreator
 from contenthubd.adapters.creator.given import GivenIds
-from contenthubd.domain.outcome import Accepted, CreatorRow, ErrorKind, Failed, Outcome, RowState, Succeeded
+from contenthubd.domain.outcome import Accepted, ErrorKind, Failed, Outcome, RowState, Succeeded
 from contenthubd.domain.task import Mode, Task
 from tests.contracts.creator_kit import (
     SIMULATOR,
@@ -62,16 +62,16 @@ async def test_a_sync_task_does_not_take_the_article_of_another(creator: Command
     assert "乙" in article.article
 
 
-async def test_of_two_async_tasks_the_row_tells_whose_it_is(creator: CommandCreator) -> None:
+async def test_an_async_task_does_not_take_the_row_of_another(creator: CommandCreator) -> None:
+    """Not even where the row is known by its name alone, which says nothing of whose it is."""
     first, second = task_of("甲"), task_of("乙")
-    told = [await handed_over(creator, task) for task in (first, second)]
-    assert told[0] == told[1]
-    assert isinstance(told[0], Accepted)
-    rows = await creator.rows([told[0].creator_task_id])
-    assert isinstance(rows, dict)
-    [row] = rows.values()
-    assert isinstance(row, CreatorRow)
-    assert row.requirements.endswith(mark_for(first))
+    assert isinstance(await handed_over(creator, first), Accepted)
+    outcome = await handed_over(creator, second)
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.creator_task_id) == (ErrorKind.LOST, None), "so that its own row is looked for"
+    found = await creator.find([mark_for(second)])
+    assert isinstance(found, dict)
+    assert found.keys() == {mark_for(second)}
 
 
 def test_another_try_of_the_same_task_may_have_the_same_id() -> None:

@@ -130,7 +130,8 @@ class CommandCreator:
             accepted = await off_loop(output.accepted_id, ended.stdout, mark)
             if isinstance(accepted, str):
                 self._health.understood()
-                self._given.note(accepted, task.task_id)
+                if self._given.claimed_by_another(accepted, task.task_id):
+                    return Failed(ErrorKind.LOST, _ANOTHERS.format(accepted), *traces(ended))
                 return Accepted(accepted)
             cause = f"The output of create is unreadable: {accepted.why}. {named(await self._table.version())}"
             return Unknown(cause, ended.exit_code, ended.stderr_tail)

@@ -1,8 +1,8 @@
 """Which task each of the creator's ids was given to, so that no task gets the article of another one.
 
-In async mode the mark in the id's row says so. A sync run ends without its row being read; reading it would cost one
-more command for each article, for a fault that is rare. So the ids are remembered, and only one that comes up again is
-doubted: its article is not taken, and the row that carries the task's own mark is looked for.
+The mark in an id's row says so, but a sync run ends without its row being read, and a row that is known by its name
+alone shows no mark; to read each would cost one more command for each article, for a fault that is rare. So the ids are
+remembered, and only one that comes up again is doubted: the row that carries the task's own mark is looked for.
 """
 
 from collections import OrderedDict
