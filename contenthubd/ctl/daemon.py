@@ -92,7 +92,7 @@ def _ready(client: Client, patience: float) -> dict[str, Any]:
             if time.monotonic() >= until:
                 raise Failure(
                     f"The daemon is still {told['status']} after {patience:g} s.",
-                    fix="Its log says what it waits for.",
+                    fix="Its log says what it waits for. See its state with: contenthubctl health",
                     exit_code=TIMED_OUT,
                 )  # fmt: skip
         time.sleep(LOOK_SECONDS)

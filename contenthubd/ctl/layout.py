@@ -24,7 +24,7 @@ _EVERY_ARTICLE = "/index.md"
 _NOT_FIRST = frozenset(
     "\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff01\uff1f\uff09\u3011\u300b\u300d\u300f\u3009\u3015\u2026\u2014,.:;!?)]}%"
 )
-_COMMAND = re.compile(r"`?(?:contenthubctl|systemctl|sudo)(?: (?!&&)[^\s;]+)+")
+_COMMAND = re.compile(r"\(?`?(?:contenthubctl|systemctl|sudo)(?: (?!&&)[^\s;]+)+")
 _TEXTS = frozenset({"TOPIC", "TITLE", "WHY", "RESULT", "LOCATION", "VALUE", "ORIGIN"})
 _TOPICS = frozenset({"TOPIC", "TITLE"})
 """Texts that are known already: they make room for those that are news."""

@@ -112,18 +112,23 @@ def unpublished(task: dict[str, Any]) -> str:
 
 
 def why(task: dict[str, Any]) -> str:
-    """Why a task is where it is, in one cell: the error, or what it waits for."""
-    error = task["error"] or task["error_kind"] or ""
+    """Why a task is where it is, in one cell: the error, or what it waits for. Of a completed one only what is about
+    its article is looked at, since a list of articles knows no more.
+    """
     if task["state"] in ENDED_BADLY:
-        return str(error)
+        return _error(task)
     if task["state"] == "retrying":
-        return "; ".join(part for part in (str(error).rstrip("."), waiting(task["waiting_for"])) if part)
+        return "; ".join(part for part in (_error(task).rstrip("."), waiting(task["waiting_for"])) if part)
     if task["state"] == "pending":
         return waiting(task["waiting_for"])
     one = stuck(task)
     if one:
         return f"publication {one['state']}" + (f": {one['error']}" if one["error"] else "")
     return review(task) if task["content_state"] == "pending_review" else ""
+
+
+def _error(task: dict[str, Any]) -> str:
+    return str(task["error"] or task["error_kind"] or "")
 
 
 def review(task: dict[str, Any]) -> str:

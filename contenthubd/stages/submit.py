@@ -28,9 +28,9 @@ class InvalidRequests(InvalidInput):
     def __init__(self, faults: list[tuple[int, str]], total: int) -> None:
         if total == 1:
             super().__init__(
-                "The task was not accepted.",
+                "The request was not accepted.",
                 why=" ".join(sentence for _, sentence in faults),
-                fix="Correct this and submit it again; nothing was created.",
+                fix="Correct it and try again; nothing was created.",
             )
         else:
             count = len({index for index, _ in faults})

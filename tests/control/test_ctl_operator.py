@@ -9,7 +9,7 @@ import pytest
 from contenthubd.control import wire
 from contenthubd.ctl import watch
 from contenthubd.ctl.failure import TIMED_OUT
-from contenthubd.ctl.layout import width
+from contenthubd.ctl.layout import hang, width
 from contenthubd.ctl.progress import Drawn
 from contenthubd.domain.task import TaskState
 from tests.control.conftest import US, Door, submitted_ids
@@ -106,3 +106,30 @@ async def test_a_hint_is_told_once_for_many_tasks(door: Door) -> None:
     told = await door.ctl("task", "cancel", *ids)
     assert (told.code, told.out.count("cancelled: ")) == (0, 3)
     assert told.err.splitlines() == ["Generation continues."]
+
+
+PUBLICATION_STATES = ("pending", "in_progress", "retrying", "failed", "unknown", "cancelled", "published")
+STUCK = {"retrying", "failed", "unknown", "cancelled"}
+
+
+@pytest.mark.parametrize("review", ["pending_review", "approved", "rejected", "published"])
+async def test_articles_are_listed_whatever_became_of_their_publications(door: Door, review: str) -> None:
+    made = {}
+    for state in PUBLICATION_STATES:
+        task_id = await door.submitted(state)
+        door.app.finish(task_id, f"On {state}", None)
+        view = door.app.content_views[str(door.app.task_views[task_id].content_id)]
+        one = wire.PublicationView(id="p", target="directory", state=state, error="The disk is full.", tries=1)
+        door.app.content_views[view.id] = msgspec.structs.replace(view, state=review, publications=[one])
+        made[state] = view.id
+    listed = await door.ctl("content", "list", "-o", "wide")
+    assert listed.code == 0, listed.err
+    for state, content_id in made.items():
+        line = next(line for line in listed.out.splitlines() if line.startswith(content_id.replace("-", "")[-8:]))
+        told = f"publication {state}: The disk is full." in line
+        assert told == (state in STUCK and review in ("approved", "published"))
+
+
+def test_a_remark_breaks_before_a_command_and_its_bracket() -> None:
+    text = "Changed in the configuration, in force after a restart (systemctl restart contenthubd):"
+    assert hang(text, 80).splitlines()[1] == "(systemctl restart contenthubd):"
