@@ -17,9 +17,9 @@ PAGE = 1000
 
 
 def each(ids: list[str], output: Output, act: Callable[[str], None]) -> int:
-    """Do one thing to each id; a failure is told and the rest continues. The exit code is the first failure's."""
+    """Do one thing to each id, once; a failure is told and the rest continues. The exit code is the first failure's."""
     code = OK
-    for one in ids:
+    for one in dict.fromkeys(ids):
         try:
             act(one)
         except Failure as failure:
@@ -67,7 +67,7 @@ def steer(
     codes, and nothing is changed.
     """
     ids_or_batch(args)
-    ids, things = list(dict.fromkeys(args.ids)), None
+    ids, things = args.ids, None
     if args.batch:
         name = path.rpartition("/")[2]
         things = pages(client, path, name, {"batch": args.batch, "status": states}, None)[name]

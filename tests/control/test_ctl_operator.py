@@ -10,6 +10,8 @@ from contenthubd.control import wire
 from contenthubd.ctl import watch
 from contenthubd.ctl.failure import TIMED_OUT
 from contenthubd.ctl.layout import hang, width
+from contenthubd.ctl.listing import each
+from contenthubd.ctl.output import Output
 from contenthubd.ctl.progress import Drawn
 from contenthubd.domain.task import TaskState
 from tests.control.conftest import US, Door, submitted_ids
@@ -133,3 +135,16 @@ async def test_articles_are_listed_whatever_became_of_their_publications(door: D
 def test_a_remark_breaks_before_a_command_and_its_bracket() -> None:
     text = "Changed in the configuration, in force after a restart (systemctl restart contenthubd):"
     assert hang(text, 80).splitlines()[1] == "(systemctl restart contenthubd):"
+
+
+async def test_what_is_named_twice_is_done_once(door: Door) -> None:
+    done: list[str] = []
+    assert each(["tea", "news", "tea"], Output("table", quiet=False, headers=True, color="auto"), done.append) == 0
+    assert done == ["tea", "news"]
+    task_id = await door.submitted()
+    door.app.finish(task_id, "On tea", None)
+    content_id = str(door.app.task_views[task_id].content_id)
+    assert (await door.ctl("content", "reject", content_id, content_id)).code == 0
+    assert (await door.ctl("content", "approve", content_id, content_id, "--dry-run")).code == 0
+    pending = await door.submitted()
+    assert (await door.ctl("task", "cancel", pending, pending)).code == 0
