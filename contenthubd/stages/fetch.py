@@ -1,6 +1,7 @@
 """Fetch: bring images here before their provider's addresses die. A lost image never loses an article."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -11,14 +12,17 @@ from contenthubd.domain.retry import RetryPolicy
 from contenthubd.ports.clock import Clock
 from contenthubd.ports.contents import DueImage, ImageSource, ImageStore
 from contenthubd.ports.stage import Stage, Wake
+from contenthubd.stages.abreast import abreast
 
 IDLE: Final = timedelta(seconds=30)
 LIMIT: Final = 10
+ABREAST: Final = 4
+"""An article with many addresses that hang holds up the others less."""
 log = structlog.get_logger(__name__)
 
 
 class Fetch:
-    """Due images, one after another; publishing is woken since it waits for them."""
+    """Due images, a few at a time; publishing is woken since it waits for them."""
 
     def __init__(
         self,
@@ -41,8 +45,7 @@ class Fetch:
         """A page of due images; wait for the next one."""
         now = self._clock.now()
         due, following = await self._images.due_images(now, LIMIT, longest=self._policy.longest)
-        for image in due:
-            await self._fetch(image)
+        await abreast([partial(self._fetch, image) for image in due], ABREAST)
         if due:
             self._wake(Stage.PUBLISH)
             return timedelta()

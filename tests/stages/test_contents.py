@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import anyio
 import pytest
 from sqlalchemy import text
 
@@ -118,6 +119,26 @@ async def test_an_image_that_is_gone_is_lost_at_once(house: House) -> None:
     await house.fetch_from(pictures).tick()
     assert await house.value("SELECT state FROM image") == "lost"
     assert len(pictures.asked) == 1
+
+
+async def test_an_address_that_hangs_holds_up_no_other(house: House) -> None:
+    class Hanging(Pictures):
+        """The first address answers once the second one was asked for."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.second = anyio.Event()
+
+        async def fetch(self, url: str, content_id: UUID, position: int) -> tuple[str, str, int]:
+            if position == 1:
+                await self.second.wait()
+            self.second.set()
+            return await super().fetch(url, content_id, position)
+
+    await article(house, "https://i/1", "https://i/2")
+    with anyio.fail_after(60):
+        await house.fetch_from(Hanging()).tick()
+    assert await house.value("SELECT count(*) FROM image WHERE state = 'fetched'") == 2
 
 
 async def test_images_come_page_by_page(house: House) -> None:
