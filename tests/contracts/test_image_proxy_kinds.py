@@ -1,6 +1,7 @@
 """Images through proxies that speak SOCKS or TLS, and through those that hang, lie or refuse."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -229,10 +230,11 @@ async def test_a_proxy_that_hangs_ends_with_the_time_limit(tmp_path: Path, speak
 
 @pytest.mark.parametrize("speaks", ["http", "https", "socks5", "socks4"])
 async def test_a_proxy_that_is_away(tmp_path: Path, speaks: str) -> None:
-    async with listening(closes) as port:
-        pass
-    async with fetching(tmp_path, f"{speaks}://me:secret@127.0.0.1:{port}") as images:
-        fault = await refusal(images, f"http://{OUTSIDE}/a.png")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody else gets the port, and nobody listens there
+        port = taken.getsockname()[1]
+        async with fetching(tmp_path, f"{speaks}://me:secret@127.0.0.1:{port}") as images:
+            fault = await refusal(images, f"http://{OUTSIDE}/a.png")
     assert f"The proxy 127.0.0.1:{port} could not be reached" in str(fault)
     assert "secret" not in str(fault)
 

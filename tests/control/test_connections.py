@@ -149,7 +149,7 @@ async def test_a_request_sent_byte_by_byte_is_ended_too(open_door: OpenDoor) -> 
 
 
 async def test_an_idle_connection_is_closed_after_its_time(open_door: OpenDoor) -> None:
-    door = await open_door(idle_seconds=0.05)
+    door = await open_door(idle_seconds=0.5)
     with ExitStack() as stack:
         silent, served_once = caller(door, stack), caller(door, stack)
         served_once.send(GET)
