@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from contenthubd.adapters.postgres import binaries
+from contenthubd.adapters.postgres.cluster import ServerLog
 from contenthubd.adapters.postgres.embedded import EmbeddedPostgres, find_postgres_bin
 from contenthubd.domain.errors import StateDirectoryError, Unavailable
 from tests.postgres_probe import can, names_in, owner, private_mounts, public_folder, script, sql, told_by
@@ -223,3 +224,18 @@ async def test_a_system_postgres_works_too_and_the_wheel_refuses_its_data(state:
     await postgres.stop()
     if binaries.parse_major(version) != 18:
         assert "but PostgreSQL 18 is installed" in (await refusal(state / "data")).what
+
+
+def test_what_the_server_told_visitors_is_not_why_it_did_not_start(tmp_path: Path) -> None:
+    """Whoever knocks at a server that cannot start adds lines to its log; the reason stands before them."""
+    log = ServerLog(tmp_path / "data")
+    with os.fdopen(log.open(), "w") as file:
+        file.write('FATAL:  could not write to file "pg_wal/xlogtemp.7": No space left on device\n')
+        for said in ("starting up", "not yet accepting connections", "in recovery mode", "shutting down"):
+            file.write(
+                f"FATAL:  the database system is {said}\nDETAIL:  Consistent recovery state has not been yet reached.\n"
+            )
+        file.write("LOG:  database system is shut down\n")
+    first, last = log.last_lines().splitlines()
+    assert "No space left on device" in first
+    assert last == "LOG:  database system is shut down"

@@ -32,6 +32,7 @@ _SOCKET_LINE = 4  # of postmaster.pid, counted from zero: the directory of the s
 _SOCKET_PATH_LIMIT = 107  # bytes, of sockaddr_un
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")  # what needs no quoting in a URL, a settings list or a multi-host string
 _QUOTED_LINES = 8
+_TO_VISITORS = re.compile(r"FATAL:  the database system is |DETAIL:  Consistent recovery state ")
 _FIXES = {
     errno.ENOSPC: "Free some space on that disk and start again.",
     errno.EDQUOT: "Free some space within the disk quota and start again.",
@@ -305,8 +306,8 @@ class ServerLog:
         return descriptor
 
     def last_lines(self) -> str:
-        """The last few lines that this start wrote."""
+        """The last few lines that this start wrote, without what it told those who knocked meanwhile."""
         with told(f"The log {self.path} cannot be read."), self.path.open("rb") as file:
             file.seek(self._begin)
             lines = file.read().decode("utf-8", "replace").splitlines()
-        return "\n".join(lines[-_QUOTED_LINES:])
+        return "\n".join([line for line in lines if not _TO_VISITORS.search(line)][-_QUOTED_LINES:])
