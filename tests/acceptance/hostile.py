@@ -52,7 +52,7 @@ def daemon_on(state_dir: Path, create: str, **tasks: Any) -> RunningDaemon:
 
 def pids_in(folder: Path) -> list[int]:
     """The pids that processes wrote into files named pid-…; none while one is being written."""
-    texts = [path.read_text() for path in sorted(folder.glob("pid-*"))]
+    texts = [path.read_text() for path in sorted(folder.glob("pid-*")) if path.suffix != ".new"]  # that gets its name
     return [int(text) for text in texts] if all(text.endswith("\n") for text in texts) else []
 
 
