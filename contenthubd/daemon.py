@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 import anyio
 import structlog
+from anyio.abc import TaskStatus
 
 from contenthubd import __version__
 from contenthubd.adapters.postgres.address import parse
@@ -167,7 +168,7 @@ class Daemon:
             parts.attempts.open(attempts)
             self._starting.finish(self.application(parts, health))
             await self._open_door()
-            stages.start_soon(self._listen, parts)
+            await stages.start(self._listen, parts)  # who is told that we have started may stop us at once
             stages.start_soon(self._mind_database, embedded)
             stages.start_soon(parts.base.creator.run)
             stages.start_soon(self._steps.watch)
@@ -180,9 +181,9 @@ class Daemon:
             stages.cancel_scope.cancel()
         await self._close_door()
 
-    async def _listen(self, parts: Assembly) -> None:
+    async def _listen(self, parts: Assembly, *, task_status: TaskStatus[None]) -> None:
         """The first stop signal drains, a second one hurries; SIGHUP reads the configuration again."""
-        async for number in lifecycle.signals():
+        async for number in lifecycle.signals(task_status.started):
             if not lifecycle.stops(number):
                 self._reload(parts)
             elif self._stop.is_set():

@@ -5,7 +5,7 @@ import os
 import pwd
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -95,10 +95,11 @@ def _identity(handle: int, directory: Path, new_id: UUID) -> str:
     return identity
 
 
-async def signals() -> AsyncIterator[signal.Signals]:
-    """SIGTERM, SIGINT and SIGHUP, one after another."""
+async def signals(listening: Callable[[], None]) -> AsyncIterator[signal.Signals]:
+    """SIGTERM, SIGINT and SIGHUP, one after another; ``listening`` is called as soon as none of them can be missed."""
     try:
         with anyio.open_signal_receiver(*STOP, RELOAD) as received:
+            listening()
             if _missed.hangup:
                 _missed.hangup = False
                 yield RELOAD

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
 import anyio
-import anyio.lowlevel
 import structlog
+from anyio.abc import TaskStatus
 
 from contenthubd.domain.errors import ContentHubError, DatabaseRefused, DatabaseUnavailable
 from contenthubd.runtime import lifecycle
@@ -39,8 +39,7 @@ async def patiently(call: Callable[[], Awaitable[T]], waits: Waits) -> T:
         await waits(fault)
     waiting = _Waiting(call, waits)
     async with anyio.create_task_group() as group:
-        group.start_soon(waiting.listen, group.cancel_scope)
-        await anyio.lowlevel.checkpoint()  # signals are heard from here on, so whoever reads the line may stop us
+        await group.start(waiting.listen, group.cancel_scope)  # whoever reads the line may stop us
         log.warning("waiting_for_database", error=cause)
         group.start_soon(waiting.try_again, group.cancel_scope)
     if waiting.fault is not None:
@@ -76,7 +75,7 @@ class _Waiting(Generic[T]):
                 self.fault = fault
         both.cancel()
 
-    async def listen(self, both: anyio.CancelScope) -> None:
-        async for number in lifecycle.signals():
+    async def listen(self, both: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
+        async for number in lifecycle.signals(task_status.started):
             if lifecycle.stops(number):
                 both.cancel()

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.abc import TaskStatus
 from structlog.testing import capture_logs
 
 from contenthubd.domain.errors import DatabaseUnavailable, StateDirectoryError, StateDirectoryTaken
@@ -155,14 +156,14 @@ def test_a_state_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
 async def test_signals_arrive_one_after_another() -> None:
     received: list[signal.Signals] = []
 
-    async def listen() -> None:
-        async for number in lifecycle.signals():
+    async def listen(*, task_status: TaskStatus[None]) -> None:
+        async for number in lifecycle.signals(task_status.started):
             received.append(number)
 
-    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # would end the tests if nobody listened yet
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(listen)
+            await group.start(listen)
             with anyio.fail_after(60):
                 while len(received) < 2:  # the kernel joins signals that come too fast
                     os.kill(os.getpid(), signal.SIGHUP)
